@@ -1,0 +1,70 @@
+/*
+ * A byte connection: plain or TLS behind one set of calls. Owned by the loop it is attached to; may move to another loop
+ * (conn_detach / conn_attach) between two events. Output is queued, and flushed once per loop turn by one writev (plain) or one
+ * SSL_write run; a drained idle connection holds no buffers. Input is read into the thread's buffer and handed to on_data.
+ */
+#pragma once
+#include "base/chunk.h"
+#include "server/net/loop.h"
+#include "server/net/tls.h"
+
+struct conn;
+struct conn_events {
+	/* Bytes arrived (decrypted). They are gone after the call: keep what you need. May close the connection. */
+	void (*on_data)(struct conn *c, const char *data, size_t n);
+	/* TLS handshake done (direct or after conn_starttls); not called for plain connections. May be NULL. */
+	void (*on_secure)(struct conn *c);
+	/* The output queue was fully handed to the kernel at the end of a turn. May be NULL. */
+	void (*on_drained)(struct conn *c);
+	/* Last call: peer closed, error (negative code), time-out, or our conn_close finished. The conn is freed afterwards. */
+	void (*on_closed)(struct conn *c, int err);
+};
+struct conn_stats { uint64_t rx_bytes, tx_bytes; /* on the wire, ciphertext for TLS */ };
+
+/* Takes over a connected socket (non-blocking) on the current loop. tls: handshake first when not NULL (direct TLS). */
+struct conn *conn_new(int fd, const struct conn_events *ev, void *user, struct tls_context *tls);
+void *conn_user(const struct conn *c);
+void conn_set_user(struct conn *c, const struct conn_events *ev, void *user);
+/* Queues bytes (copied) / a chunk range (shared). ERR_LIMIT when the queue would pass its maximum: nothing was queued and
+ * on_data pauses; the caller decides (detach the session, close). ERR_CLOSED after close. */
+int conn_write(struct conn *c, struct str s);
+int conn_write_chunk(struct conn *c, struct chunk *k, size_t off, size_t n);
+/* Sets the maximum of queued bytes. */
+void conn_set_output_max(struct conn *c, size_t max_bytes);
+size_t conn_queued(const struct conn *c);
+/* Makes this turn's output go out now instead of before sleeping (rarely needed). */
+void conn_flush(struct conn *c);
+/* Flushes, then closes (within a few seconds); on_data stops at once. / Closes at once. on_closed follows, never nested inside
+ * this call. */
+void conn_close(struct conn *c);
+void conn_abort(struct conn *c, int err);
+bool conn_is_closing(const struct conn *c);
+/* Stops / resumes reading (back-pressure); counted: each pause needs one resume. */
+void conn_pause(struct conn *c);
+void conn_resume(struct conn *c);
+/* Token buckets for input; exceeding pauses reading until paid back (row E03). 0 = no limit. */
+void conn_set_rate(struct conn *c, uint64_t bytes_per_s, uint64_t burst);
+/* Charges n stanzas against the stanza bucket (called by the stream). */
+void conn_set_stanza_rate(struct conn *c, uint64_t per_s, uint64_t burst);
+void conn_charge_stanza(struct conn *c);
+/* Server side of STARTTLS: call after queueing <proceed/>; it is flushed in clear first. ERR_CONFLICT when input of this
+ * segment is still unprocessed (row A05: the caller closes). */
+int conn_starttls(struct conn *c, struct tls_context *tls);
+bool conn_is_tls(const struct conn *c);
+/* NULL when plain. For channel binding and client certificates, see tls.h. */
+struct tls_session *conn_tls(const struct conn *c);
+/* Peer address as text ("192.0.2.1" or "::1"; "unix" for the control socket) and whether it is loopback. */
+const char *conn_ip(const struct conn *c);
+bool conn_is_loopback(const struct conn *c);
+/* Stable number of this connection for logs. */
+uint64_t conn_id(const struct conn *c);
+/* Wire bytes handed to the kernel so far, and how many of them the peer's TCP has confirmed (SIOCOUTQ; promise P4). */
+uint64_t conn_tx_total(const struct conn *c);
+uint64_t conn_tx_confirmed(struct conn *c);
+/* Takes the connection off its loop / attaches it to the current loop; in between only the holder may touch it. Bytes that were
+ * read but not consumed travel along: conn_unread() gives them back to the front before detaching. */
+void conn_unread(struct conn *c, const char *data, size_t n);
+void conn_detach(struct conn *c);
+void conn_attach(struct conn *c);
+/* Monotonic ms of the last byte read. */
+uint64_t conn_last_rx(const struct conn *c);

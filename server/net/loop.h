@@ -1,0 +1,47 @@
+/*
+ * One epoll loop per worker thread: descriptors, timers, deferred work before sleeping, mail from other threads.
+ * Order of one turn: ready descriptors, mailbox, timers, deferred (connection flushes) until none is left, sleep.
+ * Everything here is called on the loop's own thread unless said otherwise.
+ */
+#pragma once
+#include "base/heap.h"
+#include "base/list.h"
+#include <stdint.h>
+
+struct loop;
+
+struct watch {
+	int fd;
+	void (*ready)(struct watch *w, uint32_t epoll_events);
+};
+struct timer {
+	struct heap_node node;
+	void (*fire)(struct timer *t); /* may set the timer again or free its owner */
+};
+struct deferred {
+	struct list link; /* zeroed or list_init'ed before first use */
+	void (*run)(struct deferred *d);
+};
+
+struct loop *loop_new(void);
+void loop_free(struct loop *l);
+/* Runs until loop_stop. */
+void loop_run(struct loop *l);
+/* Any thread. */
+void loop_stop(struct loop *l);
+/* The loop of this thread, NULL outside. */
+struct loop *loop_self(void);
+/* Milliseconds of the monotonic clock, cached per turn. */
+uint64_t loop_now(const struct loop *l);
+
+/* events: EPOLLIN | EPOLLOUT | EPOLLET ... 0 or error code. */
+int loop_watch(struct loop *l, struct watch *w, uint32_t events);
+int loop_rewatch(struct loop *l, struct watch *w, uint32_t events);
+/* Events already fetched in this turn for w are not delivered any more. */
+void loop_unwatch(struct loop *l, struct watch *w);
+/* One-shot, relative; setting again moves it. A timer keeps order with a resolution of 1 ms. */
+void loop_timer(struct loop *l, struct timer *t, uint64_t delay_ms);
+void loop_timer_cancel(struct loop *l, struct timer *t);
+/* Runs d before the loop sleeps this turn; harmless when queued already. */
+void loop_defer(struct loop *l, struct deferred *d);
+void loop_undefer(struct deferred *d);
