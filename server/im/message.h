@@ -1,0 +1,37 @@
+/*
+ * Messages between people: validate, append to the conversation log through the writer, deliver after the commit (design ideas 1 and 2).
+ * Called on the sender's home worker; the completion runs on the sender's and the recipient's home in commit order.
+ */
+#pragma once
+#include "server/im/session.h"
+#include "storage/tab_message.h"
+
+enum message_type { MESSAGE_NORMAL, MESSAGE_CHAT, MESSAGE_GROUPCHAT, MESSAGE_HEADLINE, MESSAGE_ERROR };
+extern const char *const message_type_names[]; /* indexed by message_type */
+
+/* What the dialect found out about a message before handing it over. */
+struct message {
+	enum message_type type;
+	struct jid from;             /* full JID of the sender's session (or of a service) */
+	struct jid to;               /* as addressed: bare or full, one of our domains */
+	struct str id;               /* stanza id attribute */
+	struct str origin_id;        /* XEP-0359 */
+	struct str lang;
+	struct chunk *payload;       /* children, printed, cleaned of forged elements; the call takes its own reference */
+	unsigned flags;              /* MESSAGE_* of storage/tab_message.h: STORE, COUNTS, ... */
+	bool copy;                   /* carbons wanted (XEP-0280 rules, no <private/> or <no-copy/>) */
+	bool transient_drop;         /* not stored: useless to somebody away (chat state) */
+	uint64_t replaces_gid;       /* retraction: the message that becomes a tombstone; 0: none */
+	struct chunk *tombstone;     /* what it becomes */
+	uint64_t displayed_gid;      /* marker: the sender has read up to here; 0: none */
+};
+
+/* Outcome for the sender, on the sender's home worker: err 0 (stored or handed over), or ERR_NOT_FOUND (no such account or nobody
+ * takes it), ERR_FORBIDDEN (blocked), ERR_NO_SPACE / ERR_IO (storage trouble). Called exactly once, maybe before message_send returns. */
+typedef void message_done_fn(void *ctx, int err, uint64_t gid);
+
+/* State of the sender's resumable session that is saved in the same commit (XEP-0198 h survives a crash); NULL: none. */
+struct sm_checkpoint;
+
+/* session: the sender's session for carbons, NULL when a service speaks. All of m is copied as needed. */
+void message_send(struct session *session, const struct message *m, const struct sm_checkpoint *sm, message_done_fn *done, void *ctx);

@@ -1,0 +1,9 @@
+/* Opaque archive ids (row I10): a keyed permutation of the global number, 16 hex digits; says nothing about order or size. Any thread. */
+#pragma once
+#include "base/str.h"
+
+#define OPAQUE_LEN 16
+void opaque_init(const uint8_t secret[32]);
+void opaque_print(uint64_t gid, char out[OPAQUE_LEN]);
+/* 0 or ERR_SYNTAX. */
+int opaque_parse(struct str s, uint64_t *out_gid);

@@ -1,0 +1,18 @@
+/* Who is behind a bare JID of one of our domains: a small per-worker cache over the account table, dropped whenever accounts or
+ * block lists change. Any worker thread. */
+#pragma once
+#include "xml/jid.h"
+
+struct peer {
+	uint32_t id;          /* account id; 0: no such account (or disabled) */
+	unsigned home;        /* worker */
+	bool has_blocks;      /* the account has a block list: ask peer_blocks() */
+	bool disabled;
+	struct str bare;      /* owned by the cache, valid for this loop step */
+};
+/* Never NULL; id 0 when there is no such account. Valid for this loop step. */
+const struct peer *peer_get(const struct jid *bare);
+/* True when account `p` blocks `who` (RFC: XEP-0191; matches full, bare and domain entries). */
+bool peer_blocks(const struct peer *p, const struct jid *who);
+/* Drops every worker's cache (account created, deleted, disabled; block list changed). Any thread. */
+void peer_forget_all(void);
