@@ -25,6 +25,7 @@ static inline struct str chunk_str(const struct chunk *c) { return c ? str_of(c-
 
 struct outq {
 	struct outq_seg *head, *tail;
+	struct outq_block *block; /* where small pieces are copied to; NULL when drained */
 	size_t bytes;      /* queued and not yet consumed */
 	size_t max_bytes;  /* outq_add fails above this */
 };

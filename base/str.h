@@ -35,11 +35,15 @@ struct str str_trim(struct str s);
 bool str_split(struct str *rest, char sep, struct str *out_part);
 /* Keyed 64-bit hash (SipHash-1-3, key drawn at start): safe against chosen input. Not stable over restarts. */
 uint64_t str_hash(struct str s);
+/* The function behind it with a key of the caller's (tests; tokens that need no secrecy). */
+uint64_t siphash13(const uint64_t key[2], struct str s);
 /* Unkeyed, stable 64-bit hash (FNV-1a finished with a mixer): home threads, on-disk buckets. */
 uint64_t str_hash_stable(struct str s);
 /* Decimal without sign or spaces, at most max; 0 or ERR_SYNTAX. */
 int str_u64(struct str s, uint64_t max, uint64_t *out);
-/* Strict UTF-8 (no overlongs, surrogates, > U+10FFFF). */
+/* Length in bytes (1 to 4) of the code point at the front of s; 0 when s is empty or not strict UTF-8 there. */
+size_t str_utf8_next(struct str s, uint32_t *out_cp);
+/* Strict UTF-8 (no overlongs, surrogates, > U+10FFFF; RFC 3629). */
 bool str_utf8_valid(struct str s);
 /* Strict UTF-8 and every code point an XML 1.0 Char: the one validator for all text entering stanzas (row X10). */
 bool str_xml_valid(struct str s);
