@@ -40,16 +40,19 @@ bool user_agent_id_valid(struct str id)
 	return true;
 }
 
+static bool mechanism_known(struct str name)
+{
+	return str_eq(name, STR("HT-SHA-256-NONE")) || str_eq(name, STR("HT-SHA-256-EXPR")) || str_eq(name, STR("HT-SHA-256-ENDP"));
+}
+
 /* Key of a slot: tokens are found by device, because HT-* sends a proof and not the token. */
 static void slot_hash(uint32_t account_id, struct str agent, enum slot slot, uint8_t out[HASH_MAX])
 {
-	char text[16 + FAST_AGENT_MAX];
-	int n = snprintf(text, sizeof(text), "fast %u %d ", account_id, (int)slot);
-
-	assert(agent.n <= FAST_AGENT_MAX && (size_t)n + agent.n <= sizeof(text) + 16);
 	struct buf b;
+
+	assert(agent.n <= FAST_AGENT_MAX);
 	buf_init(&b, 256);
-	buf_add(&b, text, (size_t)n);
+	buf_printf(&b, "fast %u %d ", account_id, (int)slot);
 	buf_str_add(&b, agent);
 	digest(HASH_SHA256, buf_str(&b), out);
 	buf_clear(&b);
@@ -113,7 +116,6 @@ static void base64_url(const uint8_t *in, size_t n, char *out)
 
 	while (len && out[len - 1] == '=')
 		len--;
-	out[len] = 0;
 	for (size_t i = 0; i < len; i++)
 		out[i] = out[i] == '+' ? '-' : out[i] == '/' ? '_' : out[i];
 }
@@ -133,7 +135,9 @@ static void token_text(uint32_t account_id, struct str agent, const struct fast_
 	hmac(HASH_SHA256, str_of((const char *)im.secret, sizeof(im.secret)), buf_str(&b), mac);
 	buf_clear(&b);
 	base64_url(mac, 32, encoded);
-	snprintf(out, FAST_TOKEN_LEN + 1, "fast-%s", encoded);
+	memcpy(out, "fast-", 5);
+	memcpy(out + 5, encoded, FAST_TOKEN_LEN - 5);
+	out[FAST_TOKEN_LEN] = 0;
 	secret_wipe(mac, sizeof(mac));
 	secret_wipe(encoded, sizeof(encoded));
 }
@@ -201,7 +205,7 @@ static int issue_apply(struct txn *t, struct write_op *op)
 {
 	struct issue_op *i = (struct issue_op *)(void *)op;
 	struct account_rec acc;
-	int err = i->agent_n ? account_get_by_id(t, i->account_id, &acc) : ERR_SYNTAX;
+	int err = i->agent_n && i->rec.mechanism_n ? account_get_by_id(t, i->account_id, &acc) : ERR_SYNTAX;
 
 	if (err)
 		return err;
@@ -237,7 +241,6 @@ void fast_issue(uint32_t account_id, uint32_t credentials_epoch, struct str agen
 {
 	struct issue_op *i = NEW(struct issue_op);
 
-	assert(mechanism.n <= MECHANISM_MAX);
 	i->op.apply = issue_apply;
 	i->op.done = issue_done;
 	i->op.free = op_free;
@@ -251,8 +254,10 @@ void fast_issue(uint32_t account_id, uint32_t credentials_epoch, struct str agen
 	i->rec.created_ms = clock_wall_ms();
 	i->rec.expires_ms = i->rec.created_ms + limits()->fast_token_ms;
 	random_bytes(i->rec.nonce, NONCE);
-	memcpy(i->rec.mechanism, mechanism.p, mechanism.n);
-	i->rec.mechanism_n = mechanism.n;
+	if (mechanism_known(mechanism)) {
+		memcpy(i->rec.mechanism, mechanism.p, mechanism.n);
+		i->rec.mechanism_n = mechanism.n;
+	}
 	im_write(&i->op);
 }
 

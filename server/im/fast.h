@@ -23,7 +23,7 @@ bool user_agent_id_valid(struct str id);
 /* 0 with token and expiry (wall clock ms) after the commit, or an error: no token then. */
 typedef void fast_issue_fn(void *ctx, int err, struct str token, uint64_t expires_ms);
 /* Makes a token in the "new" slot. mechanism is one of the HT-* names. done on this worker, exactly once, never nested; ctx must live until
- * then. ERR_SYNTAX for an unfit agent id, ERR_CONFLICT when the epoch has moved on meanwhile. Worker threads only. */
+ * then. ERR_SYNTAX for an unfit agent id or another mechanism, ERR_CONFLICT when the epoch has moved on meanwhile. Worker threads only. */
 void fast_issue(uint32_t account_id, uint32_t credentials_epoch, struct str agent_id, struct str mechanism, fast_issue_fn *done,
 		void *ctx);
 

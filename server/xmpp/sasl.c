@@ -74,24 +74,14 @@ size_t sasl_cb_types(const struct sasl_peer *p, struct str *out, size_t max)
 
 /* --- answers --- */
 
-static void release(struct sasl *s)
-{
-	arena_free(s->a);
-	arena_free(s->keep);
-	secret_wipe(s, sizeof(*s));
-	mem_free(s);
-}
-
 static void reply_run(struct deferred *d)
 {
 	struct sasl *s = list_entry(d, struct sasl, deferred);
+	struct sasl_outcome out = s->out;
 
-	s->phase = s->out.kind == SASL_CHALLENGE ? SASL_EXPECTS : SASL_IDLE;
-	s->in_reply = true;
-	s->reply(s->ctx, &s->out);
-	s->in_reply = false;
-	if (s->freed)
-		release(s);
+	s->phase = out.kind == SASL_CHALLENGE ? SASL_EXPECTS : SASL_IDLE;
+	/* s may be freed in there, or after success belong to another worker already: not touched afterwards. */
+	s->reply(s->ctx, &out);
 }
 
 static void reply_soon(struct sasl *s)
@@ -328,7 +318,6 @@ static void take(struct sasl *s, bool has_data, struct str data)
 
 void sasl_begin(struct sasl *s, struct str mechanism, bool has_initial, struct str initial)
 {
-	assert(!s->in_reply);
 	if (s->phase != SASL_IDLE) {
 		drop_pending(s);
 		sasl_refuse(s, "malformed-request", "Another login is under way on this stream");
@@ -349,7 +338,6 @@ void sasl_begin(struct sasl *s, struct str mechanism, bool has_initial, struct s
 
 void sasl_step(struct sasl *s, struct str data)
 {
-	assert(!s->in_reply);
 	if (s->phase == SASL_EXPECTS) {
 		take(s, true, data);
 		return;
@@ -361,7 +349,6 @@ void sasl_step(struct sasl *s, struct str data)
 
 void sasl_fail(struct sasl *s, const char *condition)
 {
-	assert(!s->in_reply);
 	drop_pending(s);
 	s->phase = SASL_BUSY;
 	sasl_refuse(s, condition, NULL);
@@ -374,11 +361,11 @@ void sasl_abort(struct sasl *s)
 
 void sasl_free(struct sasl *s)
 {
-	if (!s || s->freed)
+	if (!s)
 		return;
 	drop_pending(s);
-	if (s->in_reply)
-		s->freed = true;
-	else
-		release(s);
+	arena_free(s->a);
+	arena_free(s->keep);
+	secret_wipe(s, sizeof(*s));
+	mem_free(s);
 }

@@ -57,7 +57,8 @@ struct sasl_outcome {
 	bool rotate_token;           /* FAST: fast_issue() a new one with this success, with mechanism */
 	const char *mechanism;
 };
-/* Everything in the outcome is valid during the call only. The callee may call sasl_free, but not begin or step. */
+/* Everything in the outcome is valid during the call only. The callee may call sasl_free (what data, local and domain point to goes with
+ * it), but not begin or step; after success it may take the struct along to another worker to free it there. */
 typedef void sasl_reply_fn(void *ctx, const struct sasl_outcome *o);
 
 struct sasl;

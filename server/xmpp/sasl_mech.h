@@ -56,7 +56,6 @@ struct sasl {
 	void (*resume)(struct sasl *s); /* what the timer does */
 	struct auth_check *check;
 	struct fast_check *fast;
-	bool in_reply, freed;
 	struct sasl_name name;
 	struct scram scram;
 };
