@@ -23,7 +23,7 @@ bool user_agent_id_valid(struct str id);
 /* 0 with token and expiry (wall clock ms) after the commit, or an error: no token then. */
 typedef void fast_issue_fn(void *ctx, int err, struct str token, uint64_t expires_ms);
 /* Makes a token in the "new" slot. mechanism is one of the HT-* names. done on this worker, exactly once, never nested; ctx must live until
- * then. ERR_CONFLICT when the epoch has moved on meanwhile. Worker threads only. */
+ * then. ERR_SYNTAX for an unfit agent id or another mechanism, ERR_CONFLICT when the epoch has moved on meanwhile. Worker threads only. */
 void fast_issue(uint32_t account_id, uint32_t credentials_epoch, struct str agent_id, struct str mechanism, fast_issue_fn *done,
 		void *ctx);
 
@@ -38,6 +38,7 @@ struct fast_login {
  * disabled); or a storage error. */
 typedef void fast_verify_fn(void *ctx, int err, const struct fast_login *l);
 struct fast_attempt {
+	const char *ip;
 	struct str domain, local;    /* prepared, or as sent */
 	struct str agent_id, mechanism;
 	struct str proof;            /* HMAC(token, "Initiator" || cb-data) */
@@ -47,7 +48,7 @@ struct fast_attempt {
 	bool invalidate;             /* the token is removed by this login */
 };
 struct fast_check;
-/* Copies everything. done on this worker, never nested. A login that changes the record (count, "new" becomes "current", invalidate) is
+/* Copies everything. done on this worker, never nested; waits and counts like auth_check_start (ERR_AGAIN: refused unverified). A login that changes the record (count, "new" becomes "current", invalidate) is
  * answered after its commit, so a replay fails even over a crash. Returns a handle for cancelling. Worker threads only. */
 struct fast_check *fast_verify(const struct fast_attempt *at, fast_verify_fn *done, void *ctx);
 void fast_cancel(struct fast_check *c);

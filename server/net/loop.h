@@ -23,10 +23,18 @@ struct deferred {
 	void (*run)(struct deferred *d);
 };
 
+/* Sizes of the two buffers that every loop lends to its connections. */
+enum { LOOP_READ_BYTES = 65536, LOOP_WRITE_BYTES = 16384 };
+
 struct loop *loop_new(void);
+/* Timers, watches and deferred work of others are forgotten, not run. */
 void loop_free(struct loop *l);
 /* Runs until loop_stop. */
 void loop_run(struct loop *l);
+/* Makes l the loop of this thread before loop_run, which does it too (per-thread init, tests). */
+void loop_enter(struct loop *l);
+/* One step without sleeping: mail and deferred work only, for an orderly end after loop_run. True when something ran. */
+bool loop_drain(struct loop *l);
 /* Any thread. */
 void loop_stop(struct loop *l);
 /* The loop of this thread, NULL outside. */
@@ -39,9 +47,16 @@ int loop_watch(struct loop *l, struct watch *w, uint32_t events);
 int loop_rewatch(struct loop *l, struct watch *w, uint32_t events);
 /* Events already fetched in this turn for w are not delivered any more. */
 void loop_unwatch(struct loop *l, struct watch *w);
-/* One-shot, relative; setting again moves it. A timer keeps order with a resolution of 1 ms. */
+/* One-shot, relative; setting again moves it. A timer keeps order with a resolution of 1 ms. Set while a timer fires: at least 1 ms. */
 void loop_timer(struct loop *l, struct timer *t, uint64_t delay_ms);
 void loop_timer_cancel(struct loop *l, struct timer *t);
 /* Runs d before the loop sleeps this turn; harmless when queued already. */
 void loop_defer(struct loop *l, struct deferred *d);
 void loop_undefer(struct deferred *d);
+/* Wakes the loop if it sleeps or is about to, else does nothing. Any thread. */
+void loop_wake(struct loop *l);
+/* The mail step of a turn: take delivers what waits (true: something was there), waiting asks without taking. Set by mailbox.c. */
+void loop_set_mail(struct loop *l, bool (*take)(void *ctx), bool (*waiting)(void *ctx), void *ctx);
+/* Buffers of the loop's thread, valid until another connection of it runs: 64 KiB for input, 16 KiB to join small output. */
+char *loop_read_buffer(struct loop *l);
+char *loop_write_buffer(struct loop *l);

@@ -1,5 +1,6 @@
-/* Messages between loops: one lock-free-to-read queue and one eventfd per loop; senders batch per turn, so a turn costs at most
- * one wake-up per target. Mail from one sender arrives in order. */
+/* Messages between loops: a lock-free stack that the owner takes whole, and its loop's eventfd. A sender writes to the eventfd only
+ * when the owner sleeps and nobody has woken it yet, so any number of messages costs at most one wake-up. Mail from one sender
+ * arrives in order. */
 #pragma once
 #include "server/net/loop.h"
 
@@ -10,6 +11,7 @@ struct mail {
 struct mailbox;
 
 struct mailbox *mailbox_new(struct loop *owner);
+/* Mail that was not delivered is dropped, not freed: its memory is its sender's business. */
 void mailbox_free(struct mailbox *b);
 /* Hands m over; wakes the owner if it may sleep. Any thread. Not NULL-safe. */
 void mailbox_post(struct mailbox *b, struct mail *m);

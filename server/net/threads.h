@@ -7,8 +7,10 @@
 
 /* Creates n loops and mailboxes (1..64); the threads start with threads_start, which calls init(index) on each first. */
 int threads_init(unsigned n);
+/* Ties worker i to the i-th CPU that this process may use. Before threads_start; off by default. */
+void threads_pin(bool on);
 int threads_start(void (*init)(unsigned worker), void (*fini)(unsigned worker));
-/* Stops all loops and joins; then frees them. Main thread. */
+/* Stops all loops, delivers the mail that is still under way, joins; then frees them. Main thread, after helpers_stop. */
 void threads_stop(void);
 unsigned threads_count(void);
 /* Index of the calling worker; -1 outside. */
@@ -28,6 +30,7 @@ struct job {
 	unsigned worker;
 };
 int helpers_start(unsigned n);
+/* Finishes the jobs that wait, then joins. Main thread, while the workers still run. */
 void helpers_stop(void);
 /* ERR_LIMIT when too many jobs wait. Worker threads only. */
 int helpers_submit(struct job *j);

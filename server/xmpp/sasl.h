@@ -27,7 +27,7 @@ struct sasl_peer {
 	const char *ip;
 	uint64_t conn_id;
 	struct str user_agent_id;    /* XEP-0388; empty: none */
-	struct str stream_from;      /* bare JID of the stream's 'from', prepared; empty: none. A different login fails (XEP-0388 2.3) */
+	struct str stream_from;      /* bare JID of the stream's 'from', prepared; empty: none. An authzid must equal it (XEP-0388 2.3) */
 	bool fast;                   /* <fast/> was in <authenticate/>: HT-* only then (XEP-0484 4.3) */
 	bool has_fast_count;
 	uint64_t fast_count;
@@ -48,7 +48,7 @@ struct sasl_outcome {
 	/* failure */
 	const char *condition;       /* element of RFC 6120 section 6.5: "not-authorized", ... */
 	const char *text;            /* for the person; may be NULL */
-	bool counts;                 /* a failed login: limit auth_failures of them end the stream */
+	bool counts;                 /* limit auth_failures of these end the stream; false: our own trouble (temporary-auth-failure) */
 	/* success */
 	uint32_t account_id, credentials_epoch;
 	struct str local, domain;
@@ -57,7 +57,8 @@ struct sasl_outcome {
 	bool rotate_token;           /* FAST: fast_issue() a new one with this success, with mechanism */
 	const char *mechanism;
 };
-/* Everything in the outcome is valid during the call only. The callee may call sasl_free. */
+/* Everything in the outcome is valid during the call only. The callee may call sasl_free (what data, local and domain point to goes with
+ * it), but not begin or step; after success it may take the struct along to another worker to free it there. */
 typedef void sasl_reply_fn(void *ctx, const struct sasl_outcome *o);
 
 struct sasl;

@@ -29,8 +29,8 @@ void test_add(const char *name, const char *file, int line, void (*fn)(void))
 	tests[test_count++] = (struct test){ name, file, line, fn };
 }
 
-__attribute__((format(printf, 4, 0)))
-static bool result(bool passed, const char *file, int line, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static bool result(bool passed, const char *file, int line, const char *fmt,
+							 va_list ap)
 {
 	char name[512];
 
