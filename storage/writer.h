@@ -28,14 +28,15 @@ struct write_batch;
 typedef void writer_post_fn(void *ctx, unsigned worker, struct write_batch *batch);
 
 struct writer *writer_new(struct store *s, writer_post_fn *post, void *ctx);
-/* Starts / drains and joins the thread. After stop, submit must not be called. */
 int writer_start(struct writer *w);
+/* Drains, joins the thread and frees w; nobody may submit any more. The last batches are posted before it returns. */
 void writer_stop(struct writer *w);
 /* Queues an op; ownership passes until its free(). Any thread. */
 void writer_submit(struct writer *w, struct write_op *op);
 /* On the worker: runs done() of each op of the batch, then frees the batch. */
 void writer_deliver(struct write_batch *batch, unsigned worker);
-/* Storage trouble seen by the last commits (0 = none): shown in health, new writes are still tried (recovers by itself). */
+/* Storage trouble seen by the last commits (0 = none): shown in health, new writes are still tried (recovers by itself).
+ * ERR_IO with store_panicked(): only a restart helps. */
 int writer_health(const struct writer *w);
 struct writer_stats { uint64_t commits, ops, failed, commit_us_total, commit_us_max, queue_depth; };
 void writer_get_stats(const struct writer *w, struct writer_stats *out);
