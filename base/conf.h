@@ -11,9 +11,9 @@ struct conf_option {
 	const char *path;         /* "auth.scram_iterations"; inside a map list relative to the map */
 	enum conf_kind kind;
 	size_t offset;            /* of the field in the options struct (bool, uint64_t, char *, int, struct conf_list) */
-	const char *def;          /* default as text; NULL = required, "" = empty */
-	uint64_t min, max;        /* CONF_UINT; for lists: number of entries */
-	const char *unit;         /* "ms", "bytes", ... or NULL */
+	const char *def;          /* default as text (CONF_STR_LIST: comma-separated); NULL = required, "" = empty, 0, false */
+	uint64_t min, max;        /* CONF_UINT; for lists: number of entries; max 0 = no maximum */
+	const char *unit;         /* "ms" (30s, 10min are understood too), "bytes" (64K, 1G), ... or NULL */
 	const char *choices;      /* CONF_ENUM: "a|b|c" -> 0, 1, 2 */
 	const struct conf_option *rows; /* CONF_MAP_LIST: options of one map, ended by path NULL */
 	size_t row_size;          /* CONF_MAP_LIST: size of one element struct */
@@ -22,7 +22,8 @@ struct conf_option {
 };
 struct conf_list { void *v; size_t n; }; /* char *[] for CONF_STR_LIST; structs for CONF_MAP_LIST */
 
-/* Fills target (zeroed by the caller) with defaults, then the file. 0 or error with msg "FILE:LINE: ...". */
+/* Fills target (zeroed by the caller) with defaults, then the file. 0 or error with msg "FILE:LINE: ...". After an error target holds
+ * nothing to free. Values that depend on each other, and the mode of the file, are the caller's to check. */
 int conf_load(const char *file, const struct conf_option *table, void *target, struct err_msg *msg);
 /* The same from memory (tests, fuzzing); name stands for the file in messages. */
 int conf_parse(struct str text, const char *name, const struct conf_option *table, void *target, struct err_msg *msg);
