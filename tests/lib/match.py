@@ -17,6 +17,10 @@ SHORT = {
 }
 
 
+# Children that a server may add anywhere; only a pattern that names them looks at them.
+NOISE = {("vcard-temp:x:update", "x")}
+
+
 class Mismatch(Exception):
     pass
 
@@ -89,7 +93,7 @@ def match(pat, el, lookup, caps, where=""):
         raise Mismatch("%s: got {%s}%s, expected {%s}%s" % (where or "/", el.ns, el.name, pat.ns, pat.name))
     text = "".join(k for k in pat.kids if isinstance(k, str))
     is_open = "..." in text or _flag(pat, "open")
-    _match_attrs(pat, el, lookup, caps, here, is_open)
+    _match_attrs(pat, el, lookup, caps, here, is_open, where == "")
     kids = pat.elements()
     text = text.replace("...", "", 1)
     if not kids and text.strip():
@@ -99,7 +103,10 @@ def match(pat, el, lookup, caps, where=""):
     _match_kids(kids, el.elements(), lookup, caps, here, is_open)
 
 
-def _match_attrs(pat, el, lookup, caps, here, is_open):
+def _match_attrs(pat, el, lookup, caps, here, is_open, where_is_top):
+    implied_to = where_is_top and "to" not in el.attrs
+    if where_is_top and pat.ns == "jabber:client" and "type" not in pat.attrs and el.attrs.get("type", "normal") != "normal":
+        raise Mismatch("%s: type is %s, expected none" % (here, el.attrs["type"]))
     for key, want in pat.attrs.items():
         if key.startswith(T):
             continue
@@ -109,6 +116,8 @@ def _match_attrs(pat, el, lookup, caps, here, is_open):
             if key in el.attrs:
                 raise Mismatch("%s: attribute %s must be absent, is %r" % (here, key, el.attrs[key]))
             continue
+        if key == "to" and implied_to:
+            continue  # RFC 6120 8.1.1.2: to a client without 'to' means this client
         if key not in el.attrs:
             raise Mismatch("%s: attribute %s is missing" % (here, key))
         match_value("%s@%s" % (here, key), want, el.attrs[key], lookup, caps)
@@ -121,7 +130,7 @@ def _match_attrs(pat, el, lookup, caps, here, is_open):
 
 def _match_kids(pats, kids, lookup, caps, here, is_open):
     """Children in any order: each pattern takes the first child that fits; backtracks over equal names."""
-    left = list(kids)
+    left = [k for k in kids if (k.ns, k.name) not in NOISE or any((p.ns, p.name) == (k.ns, k.name) for p in pats)]
     need = [p for p in pats if not _flag(p, "absent") and not _flag(p, "optional")]
     for group in (need, [p for p in pats if _flag(p, "optional")]):
         left = _assign(group, left, lookup, caps, here, group is not need)
