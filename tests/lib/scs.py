@@ -1,5 +1,6 @@
 """The script language: parses tests/scripts/*.scs and plays them against a server (tests/scripts/README.md is the manual)."""
 import base64
+import hashlib
 import os
 import re
 import time
@@ -12,6 +13,7 @@ from xmltree import escape, parse_fragment, to_xml
 GRACE_S = float(os.environ.get("TEST_GRACE_MS", "120")) / 1000
 CSV_HEADER = "id,login,password,full_name,department,position,email,phone,head\n"
 NS_ROSTER = "jabber:iq:roster"
+NS_DISCO = "http://jabber.org/protocol/disco#info"
 
 
 class ScriptError(Exception):
@@ -133,6 +135,7 @@ class Script:
         text = text[:-1] if has_block else text
         who, _, rest = text.partition(" ")
         verb, _, rest = rest.partition(" ")
+        verb = verb.rstrip(":")
         if who not in self.actors and who not in ("server", "ctl", "company", "all"):
             raise ScriptError("%s:%d: no actor %r" % (self.path, number, who))
         if block and not has_block:
@@ -291,6 +294,24 @@ class World:
         for el in reversed(conn.kept):
             conn.push_back(("stanza", el))
         conn.kept.clear()
+
+    def _do_announces(self, step):
+        """NAME announces: features   Presence with entity caps (XEP-0115); answers the server's disco query for them."""
+        conn = self._conn(step)
+        features = sorted(self.expand(step.rest or step.block).split() + ["http://jabber.org/protocol/caps"])
+        name = "%s of %s" % (step.who, self.domain)
+        text = "client/pc//%s<%s<" % (name, "<".join(features))
+        ver = base64.b64encode(hashlib.sha1(text.encode()).digest()).decode()
+        conn.send("<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:example:test' ver='%s'/></presence>" % ver)
+        query = conn.until(lambda e: e.name == "iq" and e["type"] == "get" and e.find("query", NS_DISCO), keep=conn.kept)
+        node = query.find("query", NS_DISCO)["node"]
+        conn.send("<iq type='result' id='%s' to='%s'><query xmlns='%s'%s><identity category='client' type='pc' name='%s'/>%s</query></iq>" % (
+            escape(query["id"]), escape(query["from"] or self.domain), NS_DISCO, " node='%s'" % escape(node) if node else "", escape(name),
+            "".join("<feature var='%s'/>" % escape(f) for f in features)))
+        for el in reversed(conn.kept):
+            conn.push_back(("stanza", el))
+        conn.kept.clear()
+        conn.ping()
 
     def _do_sends(self, step):
         data = self.expand(step.block or step.rest)
