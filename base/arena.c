@@ -1,8 +1,9 @@
 /*
- * Bump allocator for what lives as long as one stanza or request. One thread per arena; the arena owns all its blocks.
- * Blocks form a stack: the top one is filled, the bottom one lies in the same piece of memory as the arena itself and is what
- * arena_reset() keeps. A request larger than a block gets a block of its own on top. Under AddressSanitizer bytes that are not
- * handed out are poisoned, so that a pointer kept past a reset is found by the first test that follows it.
+ * Bump allocator for what lives as long as one stanza or request. One thread per arena; the arena owns all its
+ * blocks. Blocks form a stack: the top one is filled, the bottom one lies in the same piece of memory as the arena
+ * itself and is what arena_reset() keeps. A request larger than a block gets a block of its own on top. Under
+ * AddressSanitizer bytes that are not handed out are poisoned, so that a pointer kept past a reset is found by the
+ * first test that follows it.
  */
 #include "base/arena.h"
 #include "base/mem.h"

@@ -28,6 +28,6 @@ char *buf_reserve(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);
 /* Drops n bytes at the front (memmove). */
 void buf_consume(struct buf *b, size_t n);
-/* Takes the bytes out as a malloc'ed block (mem_free), NUL-terminated behind its length; the buffer is empty afterwards.
- * out_n may be NULL. */
+/* Takes the bytes out as a malloc'ed block (mem_free), NUL-terminated behind its length; the buffer is empty
+ * afterwards. out_n may be NULL. */
 char *buf_take(struct buf *b, size_t *out_n);

@@ -1,9 +1,9 @@
 /*
- * Shared payload bytes and output queues: the hot path of fan-out (design idea 4).
- * A chunk may be held by any thread (atomic count). A queue and its blocks belong to one thread at a time; they may move with
- * their connection. Small pieces are copied behind each other into a block, so a turn's worth of small stanzas is one iovec; a
- * large chunk gets a segment that references it, after which copying goes on in the same block. Each segment holds one reference
- * to what its bytes lie in. Spare blocks and segments wait in a short list per thread.
+ * Shared payload bytes and output queues: the hot path of fan-out (design idea 4). A chunk may be held by any
+ * thread (atomic count). A queue and its blocks belong to one thread at a time; they may move with their
+ * connection. Small pieces are copied behind each other into a block, so a turn's worth of small stanzas is one
+ * iovec; a large chunk gets a segment that references it, after which copying goes on in the same block. Each
+ * segment holds one reference to what its bytes lie in. Spare blocks and segments wait in a short list per thread.
  */
 #include "base/chunk.h"
 #include "base/err.h"
@@ -24,7 +24,7 @@ struct outq_seg {
 	const char *p;
 	size_t n;
 	struct outq_block *block; /* either this */
-	struct chunk *chunk;      /* or that holds the bytes */
+	struct chunk *chunk;	  /* or that holds the bytes */
 };
 struct outq_block {
 	struct outq_block *next_spare;

@@ -1,6 +1,6 @@
 /*
- * Time (row E10): monotonic for timers, wall for stamps. Any thread. The replacement values for tests are plain atomics so that
- * a test may move time while loops run.
+ * Time (row E10): monotonic for timers, wall for stamps. Any thread. The replacement values for tests are plain
+ * atomics so that a test may move time while loops run.
  */
 #include "base/clock.h"
 #include <stdatomic.h>

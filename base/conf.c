@@ -1,7 +1,8 @@
 /*
- * The configuration reader: a YAML document (libyaml) walked beside the option table. Runs at start, on reload and in tests, on one
- * thread; no state. Every message is "FILE:LINE: OPTION: what is wrong and the cure". The depth of the walk is that of the table,
- * never that of the document, so neither deep nesting nor aliases that contain themselves can exhaust the stack.
+ * The configuration reader: a YAML document (libyaml) walked beside the option table. Runs at start, on reload and
+ * in tests, on one thread; no state. Every message is "FILE:LINE: OPTION: what is wrong and the cure". The depth of
+ * the walk is that of the table, never that of the document, so neither deep nesting nor aliases that contain
+ * themselves can exhaust the stack.
  */
 #include "base/conf_value.h"
 #include "base/mem.h"
@@ -28,11 +29,12 @@ struct walk {
 struct level {
 	const struct conf_option *table;
 	void *target;
-	bool *seen;        /* by row of the table */
+	bool *seen;	   /* by row of the table */
 	const char *outer; /* path of the map list with a dot, or "" */
 };
 
-__attribute__((format(printf, 5, 6))) static int fail(struct walk *w, int code, size_t line, const char *option, const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static int fail(struct walk *w, int code, size_t line, const char *option,
+						      const char *fmt, ...)
 {
 	char what[400];
 	va_list ap;
@@ -63,7 +65,9 @@ static bool is_null(const yaml_node_t *node)
 
 static const char *describe(const yaml_node_t *node)
 {
-	return node->type == YAML_SEQUENCE_NODE ? "a list" : node->type == YAML_MAPPING_NODE ? "a group of options" : "a single value";
+	return node->type == YAML_SEQUENCE_NODE	 ? "a list"
+	       : node->type == YAML_MAPPING_NODE ? "a group of options"
+						 : "a single value";
 }
 
 /* ---- unknown keys ---- */
@@ -110,7 +114,8 @@ static int unknown(struct walk *w, const struct level *l, const char *path, size
 	struct str near = nearest(l->table, str_c(path));
 	(void)snprintf(option, sizeof(option), "%s%s", l->outer, conf_shown(str_c(path), shown));
 	if (near.p)
-		return fail(w, ERR_SYNTAX, line, option, "unknown option; did you mean `%s%.*s`?", l->outer, STR_ARG(near));
+		return fail(w, ERR_SYNTAX, line, option, "unknown option; did you mean `%s%.*s`?", l->outer,
+			    STR_ARG(near));
 	return fail(w, ERR_SYNTAX, line, option, "unknown option; `vestnikd --options` lists all");
 }
 
@@ -119,7 +124,8 @@ static int unknown(struct walk *w, const struct level *l, const char *path, size
 static int fill(struct walk *w, struct level *l, yaml_node_t *node, const char *prefix);
 static int fill_defaults(struct walk *w, struct level *l, size_t line);
 
-static int scalar(struct walk *w, const struct conf_option *o, void *target, const char *option, const yaml_node_t *node)
+static int scalar(struct walk *w, const struct conf_option *o, void *target, const char *option,
+		  const yaml_node_t *node)
 {
 	struct err_msg why;
 	if (is_null(node))
@@ -143,8 +149,8 @@ static int entry(struct walk *w, const struct conf_option *o, void *element, con
 {
 	char outer[2 * PATH_MAX_BYTES + 2];
 	if (node->type != YAML_MAPPING_NODE)
-		return fail(w, ERR_SYNTAX, line_of(node), option, "each entry is a group of options such as `- { %s: ... }`",
-			    o->rows[0].path);
+		return fail(w, ERR_SYNTAX, line_of(node), option,
+			    "each entry is a group of options such as `- { %s: ... }`", o->rows[0].path);
 	(void)snprintf(outer, sizeof(outer), "%s.", option);
 	struct level inner = { o->rows, element, mem_zero(row_count(o->rows) * sizeof(bool)), outer };
 	int e = fill(w, &inner, node, "");
@@ -225,7 +231,8 @@ static int pair(struct walk *w, struct level *l, const yaml_node_t *key, yaml_no
 	if (value->type != YAML_MAPPING_NODE) {
 		char option[2 * PATH_MAX_BYTES];
 		(void)snprintf(option, sizeof(option), "%s%s", l->outer, path);
-		return fail(w, ERR_SYNTAX, line, option, "is a group of options, not %s; write them indented below it", describe(value));
+		return fail(w, ERR_SYNTAX, line, option, "is a group of options, not %s; write them indented below it",
+			    describe(value));
 	}
 	return fill(w, l, value, path);
 }
@@ -240,7 +247,8 @@ static int fill(struct walk *w, struct level *l, yaml_node_t *node, const char *
 		for (yaml_node_pair_t *q = first; q < p; q++) {
 			const yaml_node_t *former = yaml_document_get_node(w->doc, q->key);
 			char shown[CONF_SHOWN];
-			if (key->type == YAML_SCALAR_NODE && former->type == YAML_SCALAR_NODE && str_eq(text_of(key), text_of(former)))
+			if (key->type == YAML_SCALAR_NODE && former->type == YAML_SCALAR_NODE &&
+			    str_eq(text_of(key), text_of(former)))
 				return fail(w, ERR_SYNTAX, line_of(key), conf_shown(text_of(key), shown),
 					    "is given twice, first in line %zu; remove one", line_of(former));
 		}
@@ -276,7 +284,8 @@ static int fill_defaults(struct walk *w, struct level *l, size_t line)
 		if (!o->def) {
 			char option[2 * PATH_MAX_BYTES];
 			(void)snprintf(option, sizeof(option), "%s%s", l->outer, o->path);
-			return fail(w, ERR_SYNTAX, line, option, "is missing and has no default; add it (%s)", o->doc ? o->doc : "");
+			return fail(w, ERR_SYNTAX, line, option, "is missing and has no default; add it (%s)",
+				    o->doc ? o->doc : "");
 		}
 		if (o->kind == CONF_STR_LIST || o->kind == CONF_MAP_LIST) {
 			default_list(o, l->target);
@@ -301,7 +310,8 @@ static int yaml_failure(struct walk *w, const yaml_parser_t *p)
 	bool tab = strstr(problem, "cannot start any token") != NULL;
 	size_t line = p->error == YAML_READER_ERROR ? p->mark.line + 1 : p->problem_mark.line + 1;
 	return fail(w, ERR_SYNTAX, line, "", "not valid YAML: %s%s", problem,
-		    tab ? "; indent by spaces instead of tabs, and quote texts that begin with a special character" : "");
+		    tab ? "; indent by spaces instead of tabs, and quote texts that begin with a special character"
+			: "");
 }
 
 static int read_document(struct walk *w, yaml_parser_t *parser, const struct conf_option *table, void *target)
@@ -313,7 +323,8 @@ static int read_document(struct walk *w, yaml_parser_t *parser, const struct con
 	yaml_node_t *root = yaml_document_get_root_node(w->doc);
 	int e = 0;
 	if (root && root->type != YAML_MAPPING_NODE && !is_null(root))
-		e = fail(w, ERR_SYNTAX, line_of(root), "", "the file is %s; it should hold lines such as `option: value`", describe(root));
+		e = fail(w, ERR_SYNTAX, line_of(root), "",
+			 "the file is %s; it should hold lines such as `option: value`", describe(root));
 	else if (root && root->type == YAML_MAPPING_NODE)
 		e = fill(w, &top, root, "");
 	if (!e)
@@ -324,7 +335,8 @@ static int read_document(struct walk *w, yaml_parser_t *parser, const struct con
 		} else {
 			const yaml_node_t *more = yaml_document_get_root_node(&second);
 			if (more)
-				e = fail(w, ERR_SYNTAX, line_of(more), "", "a second document begins; remove the line `---` before it");
+				e = fail(w, ERR_SYNTAX, line_of(more), "",
+					 "a second document begins; remove the line `---` before it");
 			yaml_document_delete(&second);
 		}
 	}
@@ -363,8 +375,9 @@ static int read_file(int fd, const char *file, char **out_text, size_t *out_n, s
 		n += got > 0 ? (size_t)got : 0;
 		if (got > 0 && n <= FILE_MAX_BYTES)
 			continue;
-		int e = got < 0 ? err_set(msg, err_from_errno(errno), "%s: cannot be read: %s", file, strerror(errno)) :
-				  err_set(msg, ERR_LIMIT, "%s: is larger than %d bytes; is it the configuration?", file, FILE_MAX_BYTES);
+		int e = got < 0 ? err_set(msg, err_from_errno(errno), "%s: cannot be read: %s", file, strerror(errno))
+				: err_set(msg, ERR_LIMIT, "%s: is larger than %d bytes; is it the configuration?", file,
+					  FILE_MAX_BYTES);
 		mem_free(text);
 		return e;
 	}
@@ -379,9 +392,9 @@ int conf_load(const char *file, const struct conf_option *table, void *target, s
 	size_t n = 0;
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
-		const char *cure = errno == ENOENT ? "; give its path with -c FILE" :
-				   errno == EACCES ? "; make it readable for the user the server runs as" :
-						     "";
+		const char *cure = errno == ENOENT   ? "; give its path with -c FILE"
+				   : errno == EACCES ? "; make it readable for the user the server runs as"
+						     : "";
 		return err_set(msg, err_from_errno(errno), "%s: cannot be opened: %s%s", file, strerror(errno), cure);
 	}
 	int e = read_file(fd, file, &text, &n, msg);

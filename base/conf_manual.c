@@ -19,9 +19,7 @@ static void print_range(const struct conf_option *o, const char *what, FILE *out
 static void print_kind(const struct conf_option *o, FILE *out)
 {
 	switch (o->kind) {
-	case CONF_BOOL:
-		fputs("true or false", out);
-		break;
+	case CONF_BOOL: fputs("true or false", out); break;
 	case CONF_UINT:
 		print_range(o, "number", out);
 		if (o->unit)
@@ -31,9 +29,7 @@ static void print_kind(const struct conf_option *o, FILE *out)
 		if (o->unit && str_eq_c(STR("bytes"), o->unit))
 			fputs(" (or as 64K, 16M, 1G)", out);
 		break;
-	case CONF_STR:
-		fputs("text", out);
-		break;
+	case CONF_STR: fputs("text", out); break;
 	case CONF_ENUM: {
 		struct str rest = str_c(o->choices), choice;
 		const char *between = "one of ";
@@ -41,12 +37,8 @@ static void print_kind(const struct conf_option *o, FILE *out)
 			fprintf(out, "%s%.*s", between, STR_ARG(choice));
 		break;
 	}
-	case CONF_STR_LIST:
-		print_range(o, "list of texts", out);
-		break;
-	case CONF_MAP_LIST:
-		print_range(o, "list of groups, each with the options below", out);
-		break;
+	case CONF_STR_LIST: print_range(o, "list of texts", out); break;
+	case CONF_MAP_LIST: print_range(o, "list of groups, each with the options below", out); break;
 	}
 }
 
@@ -62,7 +54,8 @@ static void print_table(const struct conf_option *table, const char *outer, FILE
 		print_kind(o, out);
 		struct str doc = str_c(o->doc);
 		doc.n -= str_ends(doc, STR("."));
-		fprintf(out, "\n    %.*s. %s\n\n", STR_ARG(doc), o->reload ? "Taken over on reload." : "Needs a restart.");
+		fprintf(out, "\n    %.*s. %s\n\n", STR_ARG(doc),
+			o->reload ? "Taken over on reload." : "Needs a restart.");
 		if (o->kind == CONF_MAP_LIST) {
 			char inner[128];
 			(void)snprintf(inner, sizeof(inner), "%s%s[].", outer, o->path);

@@ -1,5 +1,6 @@
 /*
- * Texts to typed option fields, with messages that say what would be right. No state; called at start and on reload only.
+ * Texts to typed option fields, with messages that say what would be right. No state; called at start and on reload
+ * only.
  */
 #include "base/conf_value.h"
 #include "base/mem.h"
@@ -7,14 +8,27 @@
 #include <string.h>
 
 /* What may stand behind a number, by the unit of its option. */
-static const struct { const char *unit, *suffix; uint64_t factor; } suffixes[] = {
-	{ "bytes", "K", 1024 },       { "bytes", "M", 1024 * 1024 },   { "bytes", "G", 1024 * 1024 * 1024 },
-	{ "bytes", "KiB", 1024 },     { "bytes", "MiB", 1024 * 1024 }, { "bytes", "GiB", 1024 * 1024 * 1024 },
-	{ "ms", "ms", 1 },            { "ms", "s", 1000 },             { "ms", "min", 60000 },
-	{ "ms", "h", 3600000 },       { "ms", "d", 86400000 },
+static const struct {
+	const char *unit, *suffix;
+	uint64_t factor;
+} suffixes[] = {
+	{ "bytes", "K", 1024 },
+	{ "bytes", "M", 1024 * 1024 },
+	{ "bytes", "G", 1024 * 1024 * 1024 },
+	{ "bytes", "KiB", 1024 },
+	{ "bytes", "MiB", 1024 * 1024 },
+	{ "bytes", "GiB", 1024 * 1024 * 1024 },
+	{ "ms", "ms", 1 },
+	{ "ms", "s", 1000 },
+	{ "ms", "min", 60000 },
+	{ "ms", "h", 3600000 },
+	{ "ms", "d", 86400000 },
 };
 
-static const struct { const char *word; bool value; } bool_words[] = {
+static const struct {
+	const char *word;
+	bool value;
+} bool_words[] = {
 	{ "true", true },   { "yes", true }, { "on", true }, /* YAML 1.1 knows these six */
 	{ "false", false }, { "no", false }, { "off", false },
 };
@@ -93,14 +107,14 @@ static int set_uint(const struct conf_option *o, uint64_t *field, struct str tex
 	uint64_t v = 0, most = o->max > 0 ? o->max : UINT64_MAX;
 	const char *unit = o->unit ? o->unit : "", *space = o->unit ? " " : "";
 	if (parse_number(o, text, &v) != 0)
-		return err_set(why, ERR_SYNTAX, "`%s` is no number; write a whole number%s%s from %llu on", conf_shown(text, shown),
-			       o->unit ? " of " : "", unit, (unsigned long long)o->min);
+		return err_set(why, ERR_SYNTAX, "`%s` is no number; write a whole number%s%s from %llu on",
+			       conf_shown(text, shown), o->unit ? " of " : "", unit, (unsigned long long)o->min);
 	if (v < o->min)
-		return err_set(why, ERR_LIMIT, "%s is below the least %llu%s%s", conf_shown(text, shown), (unsigned long long)o->min, space,
-			       unit);
+		return err_set(why, ERR_LIMIT, "%s is below the least %llu%s%s", conf_shown(text, shown),
+			       (unsigned long long)o->min, space, unit);
 	if (v > most)
-		return err_set(why, ERR_LIMIT, "%s is above the most %llu%s%s", conf_shown(text, shown), (unsigned long long)most, space,
-			       unit);
+		return err_set(why, ERR_LIMIT, "%s is above the most %llu%s%s", conf_shown(text, shown),
+			       (unsigned long long)most, space, unit);
 	*field = v;
 	return 0;
 }
@@ -122,8 +136,8 @@ static int set_enum(const struct conf_option *o, int *field, struct str text, st
 		}
 	}
 	if (nearest.p)
-		return err_set(why, ERR_SYNTAX, "`%s` is none of %s; did you mean `%.*s`?", conf_shown(text, shown), o->choices,
-			       STR_ARG(nearest));
+		return err_set(why, ERR_SYNTAX, "`%s` is none of %s; did you mean `%.*s`?", conf_shown(text, shown),
+			       o->choices, STR_ARG(nearest));
 	return err_set(why, ERR_SYNTAX, "`%s` is none of %s", conf_shown(text, shown), o->choices);
 }
 
@@ -140,17 +154,12 @@ int conf_set(const struct conf_option *o, void *target, struct str text, struct 
 {
 	void *field = conf_field(o, target);
 	switch (o->kind) {
-	case CONF_BOOL:
-		return set_bool(field, text, why);
-	case CONF_UINT:
-		return set_uint(o, field, text, why);
-	case CONF_STR:
-		return set_str(field, text, why);
-	case CONF_ENUM:
-		return set_enum(o, field, text, why);
+	case CONF_BOOL: return set_bool(field, text, why);
+	case CONF_UINT: return set_uint(o, field, text, why);
+	case CONF_STR: return set_str(field, text, why);
+	case CONF_ENUM: return set_enum(o, field, text, why);
 	case CONF_STR_LIST:
-	case CONF_MAP_LIST:
-		break;
+	case CONF_MAP_LIST: break;
 	}
 	assert(!"lists are filled by the reader");
 	return ERR_SYNTAX;
@@ -159,8 +168,10 @@ int conf_set(const struct conf_option *o, void *target, struct str text, struct 
 int conf_check_count(const struct conf_option *o, size_t n, struct err_msg *why)
 {
 	if (n < o->min)
-		return err_set(why, ERR_LIMIT, "%zu entries are fewer than the least %llu", n, (unsigned long long)o->min);
+		return err_set(why, ERR_LIMIT, "%zu entries are fewer than the least %llu", n,
+			       (unsigned long long)o->min);
 	if (o->max > 0 && n > o->max)
-		return err_set(why, ERR_LIMIT, "%zu entries are more than the most %llu", n, (unsigned long long)o->max);
+		return err_set(why, ERR_LIMIT, "%zu entries are more than the most %llu", n,
+			       (unsigned long long)o->max);
 	return 0;
 }

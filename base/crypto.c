@@ -1,7 +1,7 @@
 /*
- * Digests, HMAC, PBKDF2, constant-time compare over OpenSSL 3; CRC32C. Any thread. The algorithm objects are fetched once, since
- * a fetch by name takes longer than hashing a short text. OpenSSL failing here means that it is broken or out of memory; no
- * caller could go on without the result, so the process ends with a line that says so.
+ * Digests, HMAC, PBKDF2, constant-time compare over OpenSSL 3; CRC32C. Any thread. The algorithm objects are
+ * fetched once, since a fetch by name takes longer than hashing a short text. OpenSSL failing here means that it is
+ * broken or out of memory; no caller could go on without the result, so the process ends with a line that says so.
  */
 #include "base/crypto.h"
 #include "base/log.h"
@@ -18,7 +18,10 @@
 #include <nmmintrin.h>
 #endif
 
-static const struct { const char *name; size_t size; } kinds[HASH_KINDS] = {
+static const struct {
+	const char *name;
+	size_t size;
+} kinds[HASH_KINDS] = {
 	[HASH_SHA1] = { "SHA1", 20 },
 	[HASH_SHA256] = { "SHA256", 32 },
 	[HASH_SHA512] = { "SHA512", 64 },
@@ -32,7 +35,8 @@ static void check(bool ok, const char *what)
 {
 	if (ok)
 		return;
-	log_error("crypto.failed", LC("operation", what), LC("cure", "check the OpenSSL installation and its configuration"));
+	log_error("crypto.failed", LC("operation", what),
+		  LC("cure", "check the OpenSSL installation and its configuration"));
 	_exit(1);
 }
 
@@ -45,7 +49,8 @@ static void fetch(void)
 		check(mds[k], kinds[k].name);
 		char name[16];
 		(void)snprintf(name, sizeof(name), "%s", kinds[k].name);
-		OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0), OSSL_PARAM_construct_end() };
+		OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
+					OSSL_PARAM_construct_end() };
 		hmac_templates[k] = EVP_MAC_CTX_new(mac);
 		check(hmac_templates[k] && EVP_MAC_CTX_set_params(hmac_templates[k], params), "prepare HMAC");
 	}

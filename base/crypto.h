@@ -15,7 +15,8 @@ void pbkdf2(enum hash_kind k, struct str password, struct str salt, uint32_t ite
 bool secret_eq(struct str a, struct str b);
 /* Overwrites memory so that the compiler cannot skip it. */
 void secret_wipe(void *p, size_t n);
-/* CRC32C (Castagnoli, RFC 3720 appendix B.4), by the CPU's instruction when there. crc: 0, or the result over what came before. */
+/* CRC32C (Castagnoli, RFC 3720 appendix B.4), by the CPU's instruction when there. crc: 0, or the result over what
+ * came before. */
 uint32_t crc32c(uint32_t crc, const void *p, size_t n);
 /* The same by tables (CPUs without the instruction; the tests compare both). */
 uint32_t crc32c_portable(uint32_t crc, const void *p, size_t n);

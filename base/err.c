@@ -6,24 +6,47 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static const struct { int code; const char *text; } texts[] = {
-	{ 0, "no error" },
+static const struct {
+	int code;
+	const char *text;
+} texts[] = { { 0, "no error" },
 #define X(name, number, words) { number, words },
-	ERR_LIST(X)
+	      ERR_LIST(X)
 #undef X
 };
 
-static const struct { int errnum, code; } from_errno[] = {
-	{ ENOMEM, ERR_NOMEM },        { ENOSPC, ERR_NO_SPACE },        { EDQUOT, ERR_NO_SPACE },
-	{ EFBIG, ERR_NO_SPACE },      { EIO, ERR_IO },                 { ENOENT, ERR_NOT_FOUND },
-	{ ENOTDIR, ERR_NOT_FOUND },   { EEXIST, ERR_EXISTS },          { EACCES, ERR_FORBIDDEN },
-	{ EPERM, ERR_FORBIDDEN },     { EROFS, ERR_FORBIDDEN },        { EAGAIN, ERR_AGAIN },
-	{ EINTR, ERR_AGAIN },         { EMFILE, ERR_LIMIT },           { ENFILE, ERR_LIMIT },
-	{ ENOBUFS, ERR_NOMEM },       { EPIPE, ERR_CLOSED },           { ECONNRESET, ERR_CLOSED },
-	{ ECONNREFUSED, ERR_CLOSED }, { ECONNABORTED, ERR_CLOSED },    { ENOTCONN, ERR_CLOSED },
-	{ ETIMEDOUT, ERR_TIMEOUT },   { EBUSY, ERR_BUSY },             { EADDRINUSE, ERR_BUSY },
-	{ ETXTBSY, ERR_BUSY },        { EOPNOTSUPP, ERR_UNSUPPORTED }, { ENOSYS, ERR_UNSUPPORTED },
-	{ EILSEQ, ERR_SYNTAX },       { EINVAL, ERR_SYNTAX },
+static const struct {
+	int errnum, code;
+} from_errno[] = {
+	{ ENOMEM, ERR_NOMEM },
+	{ ENOSPC, ERR_NO_SPACE },
+	{ EDQUOT, ERR_NO_SPACE },
+	{ EFBIG, ERR_NO_SPACE },
+	{ EIO, ERR_IO },
+	{ ENOENT, ERR_NOT_FOUND },
+	{ ENOTDIR, ERR_NOT_FOUND },
+	{ EEXIST, ERR_EXISTS },
+	{ EACCES, ERR_FORBIDDEN },
+	{ EPERM, ERR_FORBIDDEN },
+	{ EROFS, ERR_FORBIDDEN },
+	{ EAGAIN, ERR_AGAIN },
+	{ EINTR, ERR_AGAIN },
+	{ EMFILE, ERR_LIMIT },
+	{ ENFILE, ERR_LIMIT },
+	{ ENOBUFS, ERR_NOMEM },
+	{ EPIPE, ERR_CLOSED },
+	{ ECONNRESET, ERR_CLOSED },
+	{ ECONNREFUSED, ERR_CLOSED },
+	{ ECONNABORTED, ERR_CLOSED },
+	{ ENOTCONN, ERR_CLOSED },
+	{ ETIMEDOUT, ERR_TIMEOUT },
+	{ EBUSY, ERR_BUSY },
+	{ EADDRINUSE, ERR_BUSY },
+	{ ETXTBSY, ERR_BUSY },
+	{ EOPNOTSUPP, ERR_UNSUPPORTED },
+	{ ENOSYS, ERR_UNSUPPORTED },
+	{ EILSEQ, ERR_SYNTAX },
+	{ EINVAL, ERR_SYNTAX },
 };
 
 const char *err_text(int code)

@@ -35,5 +35,6 @@ int err_from_errno(int errnum);
 
 /* A message for the person who reads it: what happened and what to do. Filled by functions that take one. */
 struct err_msg { char text[512]; };
-/* Writes the text (cut at the end if longer) and returns code, so `return err_set(msg, ERR_X, ...)` works. msg may be NULL. */
+/* Writes the text (cut at the end if longer) and returns code, so `return err_set(msg, ERR_X, ...)` works. msg may
+ * be NULL. */
 int err_set(struct err_msg *msg, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -1,6 +1,6 @@
 /*
- * Fault injection points (rows E06, D06). Any thread; a small table under a lock that is taken only while some fault is set.
- * Nothing here allocates, because "malloc" is itself a point.
+ * Fault injection points (rows E06, D06). Any thread; a small table under a lock that is taken only while some
+ * fault is set. Nothing here allocates, because "malloc" is itself a point.
  */
 #include "base/fault.h"
 #include "base/log.h"

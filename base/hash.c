@@ -1,7 +1,8 @@
 /*
- * Two hash tables with open addressing and linear probing: string keys and 64-bit keys. One thread per table; keys and values
- * belong to the caller. A removed entry leaves a tombstone (unless the next place is empty), so entries never move except when
- * a put makes the table anew; that is what allows removing the current entry while iterating.
+ * Two hash tables with open addressing and linear probing: string keys and 64-bit keys. One thread per table; keys
+ * and values belong to the caller. A removed entry leaves a tombstone (unless the next place is empty), so entries
+ * never move except when a put makes the table anew; that is what allows removing the current entry while
+ * iterating.
  */
 #include "base/hash.h"
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 /*
- * Binary min-heap of intrusive nodes: the timers of a loop. One thread per heap. The nodes belong to the callers; the heap owns
- * only its vector of pointers. Indices count from 1, so that a zeroed node is one that is in no heap.
+ * Binary min-heap of intrusive nodes: the timers of a loop. One thread per heap. The nodes belong to the callers;
+ * the heap owns only its vector of pointers. Indices count from 1, so that a zeroed node is one that is in no heap.
  */
 #include "base/heap.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /*
- * Structured log: one line per event, made on the stack and handed over by one write(2), so that lines of several threads
- * never mix (row E09). Any thread. The lock guards only the table of rates. Nothing here allocates: mem.c logs through it when
- * there is no memory left.
+ * Structured log: one line per event, made on the stack and handed over by one write(2), so that lines of several
+ * threads never mix (row E09). Any thread. The lock guards only the table of rates. Nothing here allocates: mem.c
+ * logs through it when there is no memory left.
  * Line: 2026-11-23T09:00:00.123Z info conn.open id=7 ip=192.0.2.1 name="Anna \"Anja\""
  */
 #include "base/log.h"
@@ -17,8 +17,8 @@
 enum {
 	LINE_MAX_BYTES = 8192,
 	VALUE_MAX_BYTES = 1024, /* input bytes of one value; longer ones are cut and end in "..." */
-	ESCAPED_MAX = 6,        /* bytes that one byte of a value may become: \u0000 */
-	EVENTS_MAX = 512,       /* names that are counted; there are far fewer in the code */
+	ESCAPED_MAX = 6,	/* bytes that one byte of a value may become: \u0000 */
+	EVENTS_MAX = 512,	/* names that are counted; there are far fewer in the code */
 	DEFAULT_RATE = 100,
 };
 
@@ -35,7 +35,7 @@ struct event_rate {
 };
 static pthread_mutex_t rates_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct event_rate rates[EVENTS_MAX]; /* open addressing by name */
-static atomic_bool any_dropped;             /* some rate has lines to report */
+static atomic_bool any_dropped;		    /* some rate has lines to report */
 static _Atomic uint64_t reported_second;
 
 struct line {
@@ -75,12 +75,14 @@ static bool is_plain(struct str s)
 	return s.n > 0;
 }
 
-/* What could end the line, move the cursor or turn the text round: C0, DEL, C1, line separators, bidi and other invisible
- * controls (row E09; UAX 9 section 2). */
+/* What could end the line, move the cursor or turn the text round: C0, DEL, C1, line separators, bidi and other
+ * invisible controls (row E09; UAX 9 section 2). */
 static bool is_control(uint32_t cp)
 {
-	static const struct { uint32_t first, last; } ranges[] = {
-		{ 0, 0x1f },        { 0x7f, 0x9f },     { 0x61c, 0x61c },   { 0x200e, 0x200f },
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {
+		{ 0, 0x1f },	    { 0x7f, 0x9f },	{ 0x61c, 0x61c },   { 0x200e, 0x200f },
 		{ 0x2028, 0x202e }, { 0x2066, 0x2069 }, { 0xfeff, 0xfeff }, { 0xfff9, 0xfffb },
 	};
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {

@@ -28,7 +28,8 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 #define log_at(level, event, ...)                                                                              \
 	do {                                                                                                   \
 		if ((level) >= atomic_load_explicit(&log_threshold, memory_order_relaxed))                     \
-			log_event((level), (event), (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } });        \
+			log_event((level), (event),                                                            \
+				  (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } });              \
 	} while (0)
 #define log_debug(event, ...) log_at(LOG_DEBUG, event, __VA_ARGS__)
 #define log_info(event, ...) log_at(LOG_INFO, event, __VA_ARGS__)
@@ -39,6 +40,7 @@ void log_to_fd(int fd);
 int log_set_level(struct str name);
 /* Lines per second of one event name (default 100); further ones are counted. 0 = no limit. */
 void log_set_rate(unsigned lines_per_s);
-/* Writes a `log.dropped` line for each event that dropped lines in a second that is over (all = also in the running one). Called
- * by each log line; a timer and the end of the process call it so that a count is told even when nothing more is logged. */
+/* Writes a `log.dropped` line for each event that dropped lines in a second that is over (all = also in the running
+ * one). Called by each log line; a timer and the end of the process call it so that a count is told even when
+ * nothing more is logged. */
 void log_report_dropped(bool all);

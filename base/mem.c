@@ -1,8 +1,8 @@
 /*
  * Heap memory with an emergency reserve (row E06). Any thread.
- * The reserve is one large block that is never used; giving it back to malloc lets what was begun be finished, while the server
- * sees mem_pressure() and stops taking new work. Only the slow path takes the lock, so an ordinary allocation costs one malloc
- * and one relaxed load. The fault point "malloc" stands for a refusal by the system.
+ * The reserve is one large block that is never used; giving it back to malloc lets what was begun be finished,
+ * while the server sees mem_pressure() and stops taking new work. Only the slow path takes the lock, so an ordinary
+ * allocation costs one malloc and one relaxed load. The fault point "malloc" stands for a refusal by the system.
  */
 #include "base/mem.h"
 #include "base/fault.h"
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static pthread_mutex_t reserve_lock = PTHREAD_MUTEX_INITIALIZER;
-static void *reserve;       /* under reserve_lock; NULL when it is spent or was never made */
+static void *reserve;	    /* under reserve_lock; NULL when it is spent or was never made */
 static size_t reserve_size; /* under reserve_lock */
 static atomic_bool pressure;
 
@@ -42,8 +42,8 @@ static bool spend_reserve(void)
 static void *retry(void *p, size_t n)
 {
 	bool had = spend_reserve();
-	/* When another thread spent the reserve a moment ago its bytes serve us as well, so one more try is worth it even
-	 * without; an injected fault that lasts ends us here, as a lasting refusal by the system would. */
+	/* When another thread spent the reserve a moment ago its bytes serve us as well, so one more try is worth
+	 * it even without; an injected fault that lasts ends us here, as a lasting refusal by the system would. */
 	if (!had && (!mem_pressure() || fault_hit("malloc")))
 		out_of_memory(n);
 	void *fresh = realloc(p, n);

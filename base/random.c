@@ -1,6 +1,6 @@
 /*
- * Randomness straight from the kernel (row A12). Any thread. No pool of our own: a pool would have to survive fork and would
- * keep unused secrets in memory, and a call costs well under a microsecond.
+ * Randomness straight from the kernel (row A12). Any thread. No pool of our own: a pool would have to survive fork
+ * and would keep unused secrets in memory, and a call costs well under a microsecond.
  */
 #include "base/random.h"
 #include "base/fault.h"

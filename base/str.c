@@ -1,7 +1,7 @@
 /*
- * String slices: comparing, splitting, numbers, UTF-8 and XML validity, base64 and hex. Any thread; the only state is the hash
- * key, drawn before main() and never changed. The validators read eight bytes at a time while the text is ASCII, since they
- * see every byte that enters a stanza.
+ * String slices: comparing, splitting, numbers, UTF-8 and XML validity, base64 and hex. Any thread; the only state
+ * is the hash key, drawn before main() and never changed. The validators read eight bytes at a time while the text
+ * is ASCII, since they see every byte that enters a stanza.
  */
 #include "base/str.h"
 #include "base/err.h"
@@ -181,7 +181,8 @@ int str_u64(struct str s, uint64_t max, uint64_t *out)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned digit = (unsigned char)s.p[i] - (unsigned)'0';
-		if (digit > 9 || __builtin_mul_overflow(v, (uint64_t)10, &v) || __builtin_add_overflow(v, (uint64_t)digit, &v))
+		if (digit > 9 || __builtin_mul_overflow(v, (uint64_t)10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)digit, &v))
 			return ERR_SYNTAX;
 	}
 	if (v > max)
@@ -190,7 +191,8 @@ int str_u64(struct str s, uint64_t max, uint64_t *out)
 	return 0;
 }
 
-/* Length of the sequence at s.p (1 to 4) and its code point, 0 when it is not strict UTF-8 (RFC 3629 section 4). s.n > 0. */
+/* Length of the sequence at s.p (1 to 4) and its code point, 0 when it is not strict UTF-8 (RFC 3629 section 4).
+ * s.n > 0. */
 static inline size_t decode(struct str s, uint32_t *out_cp)
 {
 	const unsigned char *p = (const unsigned char *)s.p;

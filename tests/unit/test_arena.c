@@ -1,6 +1,6 @@
 /*
- * base/arena: alignment, marks, strings. Use after a reset is found by AddressSanitizer because the arena poisons what it took
- * back; that it does is tested where the sanitizer is on.
+ * base/arena: alignment, marks, strings. Use after a reset is found by AddressSanitizer because the arena poisons
+ * what it took back; that it does is tested where the sanitizer is on.
  */
 #include "base/arena.h"
 #include "tests/lib/test.h"

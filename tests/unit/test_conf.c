@@ -1,6 +1,6 @@
 /*
- * base/conf: what a file gives, what each mistake is answered with (file, line, option, cure), defaults, the manual. Each refused
- * file must also leave nothing behind: AddressSanitizer looks for leaks at exit.
+ * base/conf: what a file gives, what each mistake is answered with (file, line, option, cure), defaults, the
+ * manual. Each refused file must also leave nothing behind: AddressSanitizer looks for leaks at exit.
  */
 #include "base/conf.h"
 #include "base/mem.h"
@@ -9,7 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct listener { int protocol; char *address; uint64_t port; struct conf_list names; };
+struct listener {
+	int protocol;
+	char *address;
+	uint64_t port;
+	struct conf_list names;
+};
 struct options {
 	char *data, *greeting;
 	struct conf_list domains, listen, groups;
@@ -19,7 +24,8 @@ struct options {
 };
 
 static const struct conf_option listener_rows[] = {
-	{ "protocol", CONF_ENUM, offsetof(struct listener, protocol), NULL, .choices = "xmpp|http", .doc = "What is spoken" },
+	{ "protocol", CONF_ENUM, offsetof(struct listener, protocol), NULL, .choices = "xmpp|http",
+	  .doc = "What is spoken" },
 	{ "address", CONF_STR, offsetof(struct listener, address), "::", .doc = "Address to listen on" },
 	{ "port", CONF_UINT, offsetof(struct listener, port), NULL, .min = 1, .max = 65535, .doc = "TCP port" },
 	{ "names", CONF_STR_LIST, offsetof(struct listener, names), "", .max = 3, .doc = "Further names" },
@@ -27,12 +33,14 @@ static const struct conf_option listener_rows[] = {
 };
 static const struct conf_option table[] = {
 	{ "data", CONF_STR, offsetof(struct options, data), NULL, .doc = "Data directory" },
-	{ "domains", CONF_STR_LIST, offsetof(struct options, domains), NULL, .min = 1, .max = 3, .doc = "Domains served" },
+	{ "domains", CONF_STR_LIST, offsetof(struct options, domains), NULL, .min = 1, .max = 3,
+	  .doc = "Domains served" },
 	{ "listen", CONF_MAP_LIST, offsetof(struct options, listen), "", .max = 4, .rows = listener_rows,
 	  .row_size = sizeof(struct listener), .doc = "Listeners." },
 	{ "auth.scram_iterations", CONF_UINT, offsetof(struct options, iterations), "100000", 4096, 1000000,
 	  .doc = "Rounds of new passwords", .reload = true },
-	{ "limits.idle_ms", CONF_UINT, offsetof(struct options, idle_ms), "60000", .min = 1000, .max = 3600000, .unit = "ms" },
+	{ "limits.idle_ms", CONF_UINT, offsetof(struct options, idle_ms), "60000", .min = 1000, .max = 3600000,
+	  .unit = "ms" },
 	{ "limits.http.body_bytes", CONF_UINT, offsetof(struct options, body_bytes), "1048576", .unit = "bytes" },
 	{ "plain", CONF_UINT, offsetof(struct options, plain), "", .doc = "An option" },
 	{ "push", CONF_BOOL, offsetof(struct options, push), "true", .doc = "An option" },
@@ -126,11 +134,17 @@ TEST(defaults)
 	ok(o.plain == UINT64_MAX, "no maximum");
 }
 
-static const struct { const char *text; int code; const char *want; } mistakes[] = {
+static const struct {
+	const char *text;
+	int code;
+	const char *want;
+} mistakes[] = {
 	{ "data: /d\n\ndomains: [a]\nauth:\n  scram_iterations: 100\n", ERR_LIMIT,
 	  "vestnik.yml:5: auth.scram_iterations: 100 is below the least 4096" },
-	{ LEAST "auth: { scram_iterations: 1000001 }\n", ERR_LIMIT, "vestnik.yml:3: auth.scram_iterations: 1000001 is above the most 1000000" },
-	{ LEAST "limits: { idle_ms: 2h }\n", ERR_LIMIT, "vestnik.yml:3: limits.idle_ms: 2h is above the most 3600000 ms" },
+	{ LEAST "auth: { scram_iterations: 1000001 }\n", ERR_LIMIT,
+	  "vestnik.yml:3: auth.scram_iterations: 1000001 is above the most 1000000" },
+	{ LEAST "limits: { idle_ms: 2h }\n", ERR_LIMIT,
+	  "vestnik.yml:3: limits.idle_ms: 2h is above the most 3600000 ms" },
 	{ LEAST "plain: 18446744073709551616000\nauth: { scram_iterations: 99999999999999999999 }\n", ERR_LIMIT,
 	  "vestnik.yml:4: auth.scram_iterations: 99999999999999999999 is above the most 1000000" },
 	{ LEAST "auth: { scram_iterations: many }\n", ERR_SYNTAX,
@@ -142,37 +156,52 @@ static const struct { const char *text; int code; const char *want; } mistakes[]
 	{ LEAST "push: maybe\n", ERR_SYNTAX, "vestnik.yml:3: push: `maybe` is neither true nor false" },
 	{ LEAST "log: { level: wran }\n", ERR_SYNTAX,
 	  "vestnik.yml:3: log.level: `wran` is none of debug|info|warn|error; did you mean `warn`?" },
-	{ LEAST "log: { level: everything }\n", ERR_SYNTAX, "vestnik.yml:3: log.level: `everything` is none of debug|info|warn|error" },
+	{ LEAST "log: { level: everything }\n", ERR_SYNTAX,
+	  "vestnik.yml:3: log.level: `everything` is none of debug|info|warn|error" },
 	{ LEAST "auth: { scram_iteration: 5000 }\n", ERR_SYNTAX,
 	  "vestnik.yml:3: auth.scram_iteration: unknown option; did you mean `auth.scram_iterations`?" },
 	{ LEAST "scram_iterations: 5000\n", ERR_SYNTAX,
 	  "vestnik.yml:3: scram_iterations: unknown option; did you mean `auth.scram_iterations`?" },
-	{ LEAST "limtis: { idle_ms: 5000 }\n", ERR_SYNTAX, "vestnik.yml:3: limtis: unknown option; did you mean `limits`?" },
+	{ LEAST "limtis: { idle_ms: 5000 }\n", ERR_SYNTAX,
+	  "vestnik.yml:3: limtis: unknown option; did you mean `limits`?" },
 	{ "data: /d\ndomain: [a]\n", ERR_SYNTAX, "vestnik.yml:2: domain: unknown option; did you mean `domains`?" },
-	{ LEAST "colour_of_the_sky: blue\n", ERR_SYNTAX, "vestnik.yml:3: colour_of_the_sky: unknown option; `vestnikd --options` lists all" },
-	{ LEAST "listen:\n - protocol: xmpp\n   prot: 1\n", ERR_SYNTAX, "vestnik.yml:5: listen.prot: unknown option; did you mean `listen.port`?" },
-	{ LEAST "listen:\n - { protocol: xmpp, port: 70000 }\n", ERR_LIMIT, "vestnik.yml:4: listen.port: 70000 is above the most 65535" },
+	{ LEAST "colour_of_the_sky: blue\n", ERR_SYNTAX,
+	  "vestnik.yml:3: colour_of_the_sky: unknown option; `vestnikd --options` lists all" },
+	{ LEAST "listen:\n - protocol: xmpp\n   prot: 1\n", ERR_SYNTAX,
+	  "vestnik.yml:5: listen.prot: unknown option; did you mean `listen.port`?" },
+	{ LEAST "listen:\n - { protocol: xmpp, port: 70000 }\n", ERR_LIMIT,
+	  "vestnik.yml:4: listen.port: 70000 is above the most 65535" },
 	{ LEAST "listen:\n - { protocol: xmpp, port: 1 }\n - { protocol: http }\n", ERR_SYNTAX,
 	  "vestnik.yml:5: listen.port: is missing and has no default; add it (TCP port)" },
-	{ LEAST "listen: [5222]\n", ERR_SYNTAX, "vestnik.yml:3: listen: each entry is a group of options such as `- { protocol: ... }`" },
+	{ LEAST "listen: [5222]\n", ERR_SYNTAX,
+	  "vestnik.yml:3: listen: each entry is a group of options such as `- { protocol: ... }`" },
 	{ "domains: [a]\n", ERR_SYNTAX, "vestnik.yml:1: data: is missing and has no default; add it (Data directory)" },
 	{ "", ERR_SYNTAX, "vestnik.yml:1: data: is missing and has no default; add it (Data directory)" },
 	{ "data: /d\ndomains: []\n", ERR_LIMIT, "vestnik.yml:2: domains: 0 entries are fewer than the least 1" },
-	{ "data: /d\ndomains: [a, b, c, d]\n", ERR_LIMIT, "vestnik.yml:2: domains: 4 entries are more than the most 3" },
+	{ "data: /d\ndomains: [a, b, c, d]\n", ERR_LIMIT,
+	  "vestnik.yml:2: domains: 4 entries are more than the most 3" },
 	{ "data: /d\ndomains: [a, [b]]\n", ERR_SYNTAX, "vestnik.yml:2: domains: needs a single value, not a list" },
-	{ "data: /d\ndomains: [a, ~]\n", ERR_SYNTAX, "vestnik.yml:2: domains: has no value; write one or remove the line" },
+	{ "data: /d\ndomains: [a, ~]\n", ERR_SYNTAX,
+	  "vestnik.yml:2: domains: has no value; write one or remove the line" },
 	{ "data: /d\ndomains:\n", ERR_SYNTAX, "vestnik.yml:2: domains: has no value; write a list or remove the line" },
 	{ "domains: [a]\ndata:\n", ERR_SYNTAX, "vestnik.yml:2: data: has no value; write one or remove the line" },
-	{ "domains: [a]\ndata: { x: y }\n", ERR_SYNTAX, "vestnik.yml:2: data: needs a single value, not a group of options" },
+	{ "domains: [a]\ndata: { x: y }\n", ERR_SYNTAX,
+	  "vestnik.yml:2: data: needs a single value, not a group of options" },
 	{ "domains: [a]\ndata: \"a\\0b\"\n", ERR_SYNTAX, "vestnik.yml:2: data: holds a NUL character; remove it" },
-	{ LEAST "auth: 5000\n", ERR_SYNTAX, "vestnik.yml:3: auth: is a group of options, not a single value; write them indented below it" },
-	{ LEAST "push: true\npush: false\n", ERR_SYNTAX, "vestnik.yml:4: push: is given twice, first in line 3; remove one" },
-	{ LEAST "log: {}\npush: on\nlog: { level: info }\n", ERR_SYNTAX, "vestnik.yml:5: log: is given twice, first in line 3; remove one" },
-	{ LEAST "log: { level: info }\nlog.level: warn\n", ERR_SYNTAX, "vestnik.yml:4: log.level: is given twice; remove one" },
+	{ LEAST "auth: 5000\n", ERR_SYNTAX,
+	  "vestnik.yml:3: auth: is a group of options, not a single value; write them indented below it" },
+	{ LEAST "push: true\npush: false\n", ERR_SYNTAX,
+	  "vestnik.yml:4: push: is given twice, first in line 3; remove one" },
+	{ LEAST "log: {}\npush: on\nlog: { level: info }\n", ERR_SYNTAX,
+	  "vestnik.yml:5: log: is given twice, first in line 3; remove one" },
+	{ LEAST "log: { level: info }\nlog.level: warn\n", ERR_SYNTAX,
+	  "vestnik.yml:4: log.level: is given twice; remove one" },
 	{ LEAST "[a]: b\n", ERR_SYNTAX, "vestnik.yml:3: an option name is a word, not a list" },
 	{ "- a\n- b\n", ERR_SYNTAX, "vestnik.yml:1: the file is a list; it should hold lines such as `option: value`" },
-	{ "just words\n", ERR_SYNTAX, "vestnik.yml:1: the file is a single value; it should hold lines such as `option: value`" },
-	{ LEAST "---\npush: true\n", ERR_SYNTAX, "vestnik.yml:4: a second document begins; remove the line `---` before it" },
+	{ "just words\n", ERR_SYNTAX,
+	  "vestnik.yml:1: the file is a single value; it should hold lines such as `option: value`" },
+	{ LEAST "---\npush: true\n", ERR_SYNTAX,
+	  "vestnik.yml:4: a second document begins; remove the line `---` before it" },
 };
 
 TEST(each_mistake_names_line_option_and_cure)
@@ -187,7 +216,8 @@ TEST(each_mistake_names_line_option_and_cure)
 TEST(what_is_not_yaml)
 {
 	is_int(parse(LEAST "auth:\n\tscram_iterations: 5000\n"), ERR_SYNTAX);
-	ok(strncmp(msg.text, "vestnik.yml:4: not valid YAML: ", 31) == 0 && strstr(msg.text, "spaces instead of tabs"), "%s", msg.text);
+	ok(strncmp(msg.text, "vestnik.yml:4: not valid YAML: ", 31) == 0 && strstr(msg.text, "spaces instead of tabs"),
+	   "%s", msg.text);
 	is_int(parse(LEAST "log: { level: info\npush: true\n"), ERR_SYNTAX);
 	ok(strncmp(msg.text, "vestnik.yml:", 12) == 0 && strstr(msg.text, "not valid YAML"), "%s", msg.text);
 	is_int(parse("data: \xff\n"), ERR_SYNTAX);
@@ -216,7 +246,8 @@ TEST(hostile_documents_end)
 
 TEST(every_cut_of_a_good_file_is_accepted_or_explained)
 {
-	static const char good[] = LEAST "listen:\n - { protocol: xmpp, port: 1, names: [x, y] }\nlimits: { idle_ms: 5s }\ngroups: [a, b]\n";
+	static const char good[] = LEAST
+		"listen:\n - { protocol: xmpp, port: 1, names: [x, y] }\nlimits: { idle_ms: 5s }\ngroups: [a, b]\n";
 	unsigned wrong = 0;
 	for (size_t n = 0; n < sizeof(good); n++) {
 		conf_clear(table, &o);
@@ -234,7 +265,9 @@ TEST(files)
 	conf_clear(table, &o);
 	(void)snprintf(path, sizeof(path), "%s/conf.yml", test_tmpdir());
 	is_int(conf_load(path, table, &o, &msg), ERR_NOT_FOUND);
-	ok(strncmp(msg.text, path, strlen(path)) == 0 && strstr(msg.text, "cannot be opened") && strstr(msg.text, "-c FILE"), "%s", msg.text);
+	ok(strncmp(msg.text, path, strlen(path)) == 0 && strstr(msg.text, "cannot be opened") &&
+		   strstr(msg.text, "-c FILE"),
+	   "%s", msg.text);
 	is_int(conf_load(test_tmpdir(), table, &o, &msg), ERR_SYNTAX);
 	ok(strstr(msg.text, "is a directory") != NULL, "%s", msg.text);
 	FILE *f = fopen(path, "w");
@@ -262,14 +295,19 @@ TEST(manual)
 	require(f, "stream");
 	conf_manual(table, f);
 	fclose(f);
-	ok(strstr(text, "auth.scram_iterations: 100000\n    number from 4096 to 1000000\n    Rounds of new passwords. Taken over on reload.\n\n"),
+	ok(strstr(text, "auth.scram_iterations: 100000\n    number from 4096 to 1000000\n    Rounds of new passwords. "
+			"Taken over on reload.\n\n"),
 	   "a number");
 	ok(strstr(text, "data: (required)\n    text\n    Data directory. Needs a restart.\n"), "a required text");
 	ok(strstr(text, "log.level: info\n    one of debug, info, warn, error\n"), "choices");
-	ok(strstr(text, "listen[].port: (required)\n    number from 1 to 65535\n    TCP port."), "an option of a list entry");
-	ok(strstr(text, "listen:\n    list of groups, each with the options below, from 0 to 4\n    Listeners. Needs"), "a list");
+	ok(strstr(text, "listen[].port: (required)\n    number from 1 to 65535\n    TCP port."),
+	   "an option of a list entry");
+	ok(strstr(text, "listen:\n    list of groups, each with the options below, from 0 to 4\n    Listeners. Needs"),
+	   "a list");
 	ok(strstr(text, "groups: [staff, guests]\n    list of texts\n"), "a list of texts");
-	ok(strstr(text, "limits.idle_ms: 60000\n    number from 1000 to 3600000, ms (or as 500ms, 30s, 10min, 2h, 1d)\n"), "a time");
+	ok(strstr(text,
+		  "limits.idle_ms: 60000\n    number from 1000 to 3600000, ms (or as 500ms, 30s, 10min, 2h, 1d)\n"),
+	   "a time");
 	free(text);
 }
 

@@ -1,5 +1,6 @@
 /*
- * base/crypto against published vectors: FIPS 180 (digests), RFC 2202 and 4231 (HMAC), RFC 6070 and 7914 (PBKDF2), RFC 3720 (CRC32C).
+ * base/crypto against published vectors: FIPS 180 (digests), RFC 2202 and 4231 (HMAC), RFC 6070 and 7914 (PBKDF2),
+ * RFC 3720 (CRC32C).
  */
 #include "base/crypto.h"
 #include "tests/lib/test.h"
@@ -30,7 +31,8 @@ static const char *hmac_hex(enum hash_kind k, struct str key, struct str s)
 TEST(digests)
 {
 	is_cstr(digest_hex(HASH_SHA1, STR("abc")), "a9993e364706816aba3e25717850c26c9cd0d89d");
-	is_cstr(digest_hex(HASH_SHA256, STR("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	is_cstr(digest_hex(HASH_SHA256, STR("abc")),
+		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	is_cstr(digest_hex(HASH_SHA512, STR("abc")),
 		"ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
 		"2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
@@ -45,7 +47,8 @@ TEST(hmac_vectors)
 	memset(key131, 0xaa, sizeof(key131));
 	/* RFC 2202 section 3, cases 1 and 2 */
 	is_cstr(hmac_hex(HASH_SHA1, str_of(key20, 20), STR("Hi There")), "b617318655057264e28bc0b6fb378c8ef146be00");
-	is_cstr(hmac_hex(HASH_SHA1, STR("Jefe"), STR("what do ya want for nothing?")), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+	is_cstr(hmac_hex(HASH_SHA1, STR("Jefe"), STR("what do ya want for nothing?")),
+		"effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
 	/* RFC 4231 section 4, cases 1, 2 and 6 */
 	is_cstr(hmac_hex(HASH_SHA256, str_of(key20, 20), STR("Hi There")),
 		"b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
@@ -54,9 +57,11 @@ TEST(hmac_vectors)
 	is_cstr(hmac_hex(HASH_SHA512, STR("Jefe"), STR("what do ya want for nothing?")),
 		"164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554"
 		"9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737");
-	is_cstr(hmac_hex(HASH_SHA256, str_of(key131, 131), STR("Test Using Larger Than Block-Size Key - Hash Key First")),
+	is_cstr(hmac_hex(HASH_SHA256, str_of(key131, 131),
+			 STR("Test Using Larger Than Block-Size Key - Hash Key First")),
 		"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
-	is_cstr(hmac_hex(HASH_SHA256, STR_NONE, STR_NONE), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+	is_cstr(hmac_hex(HASH_SHA256, STR_NONE, STR_NONE),
+		"b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
 static const char *pbkdf2_hex(enum hash_kind k, struct str password, struct str salt, uint32_t rounds, size_t n)
@@ -71,7 +76,8 @@ TEST(pbkdf2_vectors)
 	/* RFC 6070 section 2; the last one has NULs inside and shows 16 of our 20 bytes */
 	is_cstr(pbkdf2_hex(HASH_SHA1, STR("password"), STR("salt"), 1, 20), "0c60c80f961f0e71f3a9b524af6012062fe037a6");
 	is_cstr(pbkdf2_hex(HASH_SHA1, STR("password"), STR("salt"), 2, 20), "ea6c014dc72d6f8ccd1ed92ace1d41f0d8de8957");
-	is_cstr(pbkdf2_hex(HASH_SHA1, STR("password"), STR("salt"), 4096, 20), "4b007901b765489abead49d926f721d065a429c1");
+	is_cstr(pbkdf2_hex(HASH_SHA1, STR("password"), STR("salt"), 4096, 20),
+		"4b007901b765489abead49d926f721d065a429c1");
 	is_cstr(pbkdf2_hex(HASH_SHA1, STR("pass\0word"), STR("sa\0lt"), 4096, 16), "56fa6aa75548099dcc37d7f03425e0c3");
 	/* RFC 7914 section 11, first 32 bytes of each */
 	is_cstr(pbkdf2_hex(HASH_SHA256, STR("passwd"), STR("salt"), 1, 32),
@@ -82,7 +88,8 @@ TEST(pbkdf2_vectors)
 
 TEST(secrets)
 {
-	ok(secret_eq(STR("abc"), STR("abc")) && !secret_eq(STR("abc"), STR("abd")) && !secret_eq(STR("abc"), STR("ab")), "row A09");
+	ok(secret_eq(STR("abc"), STR("abc")) && !secret_eq(STR("abc"), STR("abd")) && !secret_eq(STR("abc"), STR("ab")),
+	   "row A09");
 	ok(secret_eq(STR_NONE, STR("")) && !secret_eq(STR_NONE, STR("a")), "empty");
 	char secret[] = "password";
 	secret_wipe(secret, sizeof(secret));

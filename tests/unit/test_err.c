@@ -16,7 +16,8 @@ TEST(every_code_has_its_own_text)
 	bool distinct = true;
 	for (int i = 0; i < N; i++) {
 		for (int k = 0; k < i; k++)
-			distinct = distinct && codes[i] != codes[k] && strcmp(err_text(codes[i]), err_text(codes[k])) != 0;
+			distinct =
+				distinct && codes[i] != codes[k] && strcmp(err_text(codes[i]), err_text(codes[k])) != 0;
 		distinct = distinct && codes[i] < 0;
 	}
 	ok(distinct, "%d codes", N);

@@ -59,8 +59,10 @@ TEST(environment)
 	is_int(with_environment("store.sync:2,accept:3:0"), 0);
 	is_int(with_environment("store.sync:2:1,accept:3:100"), 0);
 	is_int(with_environment(""), 3);
-	static const char *const bad[] = { "read", "read:", "read:0", "read:x", "read:1:", "read:1:2:3", ":1", "read:-1", "read:1,,",
-					   "averyveryverylongpointname:1" };
+	static const char *const bad[] = {
+		"read",	      "read:", "read:0",  "read:x",   "read:1:",
+		"read:1:2:3", ":1",    "read:-1", "read:1,,", "averyveryverylongpointname:1"
+	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(with_environment(bad[i]) == 1, "'%s' ends the process", bad[i]);
 }

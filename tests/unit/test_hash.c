@@ -159,7 +159,8 @@ TEST(the_current_entry_may_be_removed)
 	idmap_free(m);
 }
 
-/* Sessions come and go for months: the same few entries put and removed must neither fill the table nor slow it down for ever. */
+/* Sessions come and go for months: the same few entries put and removed must neither fill the table nor slow it
+ * down for ever. */
 TEST(churn_does_not_fill_the_table)
 {
 	struct idmap *m = idmap_new();

@@ -4,11 +4,14 @@
 #include "base/list.h"
 #include "tests/lib/test.h"
 
-struct item { int v; struct list link; };
+struct item {
+	int v;
+	struct list link;
+};
 
 static void join(struct list *head, char *out)
 {
-	list_each(it, head, struct item, link)
+	list_each (it, head, struct item, link)
 		*out++ = (char)('0' + it->v);
 	*out = '\0';
 }
@@ -36,13 +39,13 @@ TEST(order_and_removal)
 	list_link(&items[2].link, &items[0].link);
 	join(&head, text);
 	is_cstr(text, "31024");
-	list_each_safe(it, &head, struct item, link) {
+	list_each_safe (it, &head, struct item, link) {
 		if (it->v % 2 == 0)
 			list_del(&it->link);
 	}
 	join(&head, text);
 	is_cstr(text, "31");
-	list_each_safe(it, &head, struct item, link)
+	list_each_safe (it, &head, struct item, link)
 		list_del(&it->link);
 	ok(list_empty(&head), "empty again");
 }

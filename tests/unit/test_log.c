@@ -54,10 +54,12 @@ TEST(a_line)
 {
 	clock_set_for_test(1000000, 1795430400123456);
 	int fd = begin();
-	log_info("conn.open", LU("id", UINT64_MAX), LI("code", -5), LC("ip", "2001:db8::1"), LC("name", NULL), LERR(ERR_BUSY));
+	log_info("conn.open", LU("id", UINT64_MAX), LI("code", -5), LC("ip", "2001:db8::1"), LC("name", NULL),
+		 LERR(ERR_BUSY));
 	log_warn("plain.event");
-	is_str(end(fd), STR("2026-11-23T10:40:00.123Z info conn.open id=18446744073709551615 code=-5 ip=2001:db8::1 name=\"\" "
-			    "error=\"in use by another process\"\n2026-11-23T10:40:00.123Z warn plain.event\n"));
+	is_str(end(fd),
+	       STR("2026-11-23T10:40:00.123Z info conn.open id=18446744073709551615 code=-5 ip=2001:db8::1 name=\"\" "
+		   "error=\"in use by another process\"\n2026-11-23T10:40:00.123Z warn plain.event\n"));
 	clock_set_for_test(0, 0);
 }
 
@@ -72,7 +74,8 @@ TEST(values_cannot_break_out)
 	is_cstr(shown(STR("x=y")), "\"x=y\"");
 	is_cstr(shown(STR("back\\n")), "\"back\\\\n\"");
 	is_cstr(shown(STR("C1 \xc2\x85 \xc2\x9b")), "\"C1 \\u0085 \\u009b\"");
-	is_cstr(shown(STR("bidi \xe2\x80\xae \xe2\x81\xa6 \xd8\x9c \xe2\x80\x8f")), "\"bidi \\u202e \\u2066 \\u061c \\u200f\"");
+	is_cstr(shown(STR("bidi \xe2\x80\xae \xe2\x81\xa6 \xd8\x9c \xe2\x80\x8f")),
+		"\"bidi \\u202e \\u2066 \\u061c \\u200f\"");
 	is_cstr(shown(STR("line \xe2\x80\xa8 \xe2\x80\xa9")), "\"line \\u2028 \\u2029\"");
 	is_cstr(shown(STR("bad \xff\xc3 \xed\xa0\x80")), "\"bad \\xff\\xc3 \\xed\\xa0\\x80\"");
 	is_cstr(shown(STR("\xd0\x90\xd0\xbd\xd0\xbd\xd0\xb0")), "\"\xd0\x90\xd0\xbd\xd0\xbd\xd0\xb0\"");
@@ -144,7 +147,8 @@ TEST(levels)
 	log_debug("test.quiet");
 	struct str s = end(fd);
 	is_int(lines(s), 2);
-	ok(strstr(text, " warn test.loud\n") && strstr(text, " debug test.detail\n") && !strstr(text, "quiet"), "as wanted: %s", text);
+	ok(strstr(text, " warn test.loud\n") && strstr(text, " debug test.detail\n") && !strstr(text, "quiet"),
+	   "as wanted: %s", text);
 }
 
 static unsigned count(const char *what)
@@ -199,7 +203,8 @@ enum { WRITERS = 4, EACH = 500 };
 static void *write_many(void *arg)
 {
 	for (int i = 0; i < EACH; i++)
-		log_info("test.thread", LC("who", (const char *)arg), LI("i", i), LC("pad", "pppppppppppppppppppppppppppppppppppppppp"));
+		log_info("test.thread", LC("who", (const char *)arg), LI("i", i),
+			 LC("pad", "pppppppppppppppppppppppppppppppppppppppp"));
 	return NULL;
 }
 
@@ -216,7 +221,8 @@ TEST(lines_of_threads_do_not_mix)
 	struct str rest = end(fd), line;
 	unsigned whole = 0;
 	while (str_split(&rest, '\n', &line))
-		whole += str_starts(line, STR("20")) && str_ends(line, STR(" pad=pppppppppppppppppppppppppppppppppppppppp"));
+		whole += str_starts(line, STR("20")) &&
+			 str_ends(line, STR(" pad=pppppppppppppppppppppppppppppppppppppppp"));
 	is_int(whole, WRITERS * EACH);
 	log_set_rate(100);
 }

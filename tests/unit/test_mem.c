@@ -52,7 +52,9 @@ TEST(blocks_are_usable)
 	char *none = mem_dup(NULL, 0);
 	ok(none != NULL, "a copy of nothing is a block");
 	mem_free(none);
-	struct pair { int a, b; } *pair = NEW(struct pair);
+	struct pair {
+		int a, b;
+	} *pair = NEW(struct pair);
 	is_int(pair->a + pair->b, 0);
 	mem_free(pair);
 }

@@ -35,7 +35,8 @@ TEST(tokens)
 		random_token(tokens[i]);
 		well_made = well_made && strlen(tokens[i]) == RANDOM_TOKEN - 1;
 		for (const char *c = tokens[i]; *c; c++) {
-			well_made = well_made && strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", *c);
+			well_made = well_made &&
+				    strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", *c);
 			last_seen[(unsigned char)*c] = 1;
 		}
 		for (int k = 0; k < i; k++)

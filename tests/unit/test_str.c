@@ -8,17 +8,24 @@
 
 TEST(comparing)
 {
-	ok(str_eq(STR("abc"), STR("abc")) && !str_eq(STR("abc"), STR("abd")) && !str_eq(STR("abc"), STR("ab")), "str_eq");
+	ok(str_eq(STR("abc"), STR("abc")) && !str_eq(STR("abc"), STR("abd")) && !str_eq(STR("abc"), STR("ab")),
+	   "str_eq");
 	ok(str_eq(STR_NONE, STR("")), "nothing equals the empty text");
 	ok(str_eq_c(STR("x"), "x") && !str_eq_c(STR("x"), "xy") && str_eq_c(STR_NONE, NULL), "str_eq_c");
-	ok(str_ieq(STR("SCRAM-sha-1"), STR("scram-SHA-1")) && !str_ieq(STR("a"), STR("b")) && !str_ieq(STR("a"), STR("aa")), "str_ieq");
+	ok(str_ieq(STR("SCRAM-sha-1"), STR("scram-SHA-1")) && !str_ieq(STR("a"), STR("b")) &&
+		   !str_ieq(STR("a"), STR("aa")),
+	   "str_ieq");
 	ok(!str_ieq(STR("@[`{"), STR("`{@[")), "only letters fold");
 	ok(!str_ieq(STR("\xc3\x84"), STR("\xc3\xa4")), "only ASCII folds");
-	ok(str_cmp(STR("a"), STR("b")) < 0 && str_cmp(STR("b"), STR("a")) > 0 && str_cmp(STR("a"), STR("a")) == 0, "str_cmp");
-	ok(str_cmp(STR("a"), STR("ab")) < 0 && str_cmp(STR("ab"), STR("a")) > 0 && str_cmp(STR_NONE, STR("")) == 0, "then length");
+	ok(str_cmp(STR("a"), STR("b")) < 0 && str_cmp(STR("b"), STR("a")) > 0 && str_cmp(STR("a"), STR("a")) == 0,
+	   "str_cmp");
+	ok(str_cmp(STR("a"), STR("ab")) < 0 && str_cmp(STR("ab"), STR("a")) > 0 && str_cmp(STR_NONE, STR("")) == 0,
+	   "then length");
 	ok(str_cmp(STR("\x7f"), STR("\x80")) < 0, "bytes compare unsigned");
-	ok(str_starts(STR("abc"), STR("ab")) && str_starts(STR("abc"), STR("")) && !str_starts(STR("a"), STR("ab")), "str_starts");
-	ok(str_ends(STR("abc"), STR("bc")) && str_ends(STR_NONE, STR("")) && !str_ends(STR("c"), STR("bc")), "str_ends");
+	ok(str_starts(STR("abc"), STR("ab")) && str_starts(STR("abc"), STR("")) && !str_starts(STR("a"), STR("ab")),
+	   "str_starts");
+	ok(str_ends(STR("abc"), STR("bc")) && str_ends(STR_NONE, STR("")) && !str_ends(STR("c"), STR("bc")),
+	   "str_ends");
 	ok(!str_ends(STR("abc"), STR("ab")) && !str_starts(STR("abc"), STR("bc")), "and neither elsewhere");
 	is_int(str_find(STR("abcb"), 'b'), 1);
 	is_int(str_find(STR("abc"), 'x'), -1);
@@ -42,7 +49,8 @@ TEST(trimming_and_splitting)
 	ok(str_split(&rest, ',', &part) && str_split(&rest, ',', &part) && part.n == 0 && !str_split(&rest, ',', &part),
 	   "a separator at the end is followed by an empty part");
 	rest = STR("");
-	ok(str_split(&rest, ',', &part) && part.n == 0 && !str_split(&rest, ',', &part), "empty text is one empty part");
+	ok(str_split(&rest, ',', &part) && part.n == 0 && !str_split(&rest, ',', &part),
+	   "empty text is one empty part");
 }
 
 TEST(numbers)
@@ -53,7 +61,9 @@ TEST(numbers)
 	is_int(str_u64(STR("18446744073709551615"), UINT64_MAX, &v), 0);
 	ok(v == UINT64_MAX, "the largest");
 	v = 5;
-	static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616", "99999999999999999999", "1.0" };
+	static const char *const bad[] = {
+		"", "-1", "+1", " 1", "1 ", "1a", "0x1", "18446744073709551616", "99999999999999999999", "1.0"
+	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(str_u64(str_c(bad[i]), UINT64_MAX, &v) == ERR_SYNTAX && v == 5, "'%s' is refused", bad[i]);
 	is_int(str_u64(STR("255"), 255, &v), 0);
@@ -61,7 +71,8 @@ TEST(numbers)
 	is_int(v, 255);
 }
 
-/* CPython 3.11 hashes bytes by SipHash-1-3, with a zero key under PYTHONHASHSEED=0: an implementation that is not ours. */
+/* CPython 3.11 hashes bytes by SipHash-1-3, with a zero key under PYTHONHASHSEED=0: an implementation that is not
+ * ours. */
 TEST(siphash)
 {
 	static const uint64_t zero_key[2];
@@ -75,7 +86,8 @@ TEST(siphash)
 	ok(siphash13(zero_key, str_of(run, sizeof(run))) == 0x385d3e39e5f37359u, "str_of(run, sizeof(run))");
 	static const uint64_t other_key[2] = { 1, 2 };
 	ok(siphash13(other_key, STR("a")) != siphash13(zero_key, STR("a")), "the key counts");
-	ok(str_hash(STR("a")) == str_hash(str_of("ab", 1)) && str_hash(STR("a")) != str_hash(STR("b")), "equal texts, equal hashes");
+	ok(str_hash(STR("a")) == str_hash(str_of("ab", 1)) && str_hash(STR("a")) != str_hash(STR("b")),
+	   "equal texts, equal hashes");
 }
 
 TEST(the_stable_hash_is_stable)
@@ -98,7 +110,10 @@ TEST(the_stable_hash_is_stable)
 /* Every sequence of up to 4 bytes at the borders, against the table of RFC 3629 section 4 written out. */
 static bool rfc3629(const unsigned char *p, size_t n)
 {
-	static const struct { unsigned char lo0, hi0, lo1, hi1; size_t len; } rows[] = {
+	static const struct {
+		unsigned char lo0, hi0, lo1, hi1;
+		size_t len;
+	} rows[] = {
 		{ 0x00, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
 		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
 		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
@@ -124,8 +139,9 @@ static bool rfc3629(const unsigned char *p, size_t n)
 
 TEST(utf8_agrees_with_the_table_of_the_rfc)
 {
-	static const unsigned char border[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2,
-						0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff };
+	static const unsigned char border[] = { 0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf,
+						0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee,
+						0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff };
 	enum { N = sizeof(border) };
 	unsigned wrong = 0, valid = 0;
 	for (size_t i = 0; i < (size_t)N * N * N * N; i++) {
@@ -158,7 +174,8 @@ TEST(utf8_next)
 	is_int(str_utf8_next(STR("\x80"), &cp), 0);
 }
 
-/* Row X10: "a\u0001b", "\uFFFE", a lone surrogate, C0 80; and XML 1.0 Char for every code point, at every place in a word. */
+/* Row X10: "a\u0001b", "\uFFFE", a lone surrogate, C0 80; and XML 1.0 Char for every code point, at every place in
+ * a word. */
 TEST(xml_chars)
 {
 	ok(!str_xml_valid(STR("a\001b")), "U+0001");
@@ -194,9 +211,14 @@ TEST(dup)
 /* RFC 4648 section 10 */
 TEST(base64_vectors)
 {
-	static const char *const pairs[][2] = { { "", "" },         { "f", "Zg==" },        { "fo", "Zm8=" },
-						{ "foo", "Zm9v" },  { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
-						{ "foobar", "Zm9vYmFy" }, { "\xff\xef\xfe", "/+/+" } };
+	static const char *const pairs[][2] = { { "", "" },
+						{ "f", "Zg==" },
+						{ "fo", "Zm8=" },
+						{ "foo", "Zm9v" },
+						{ "foob", "Zm9vYg==" },
+						{ "fooba", "Zm9vYmE=" },
+						{ "foobar", "Zm9vYmFy" },
+						{ "\xff\xef\xfe", "/+/+" } };
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		char text[16], back[16];
 		size_t n = base64_encode(pairs[i][0], strlen(pairs[i][0]), text);
@@ -209,8 +231,9 @@ TEST(base64_vectors)
 
 TEST(base64_is_strict)
 {
-	static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg===", "=", "====", "Zg==Zg==", "Z===", "Zm8=\n", " Zg=", "Zm9v=", "Zm9*",
-					   "Zm9-", "Zh==", "Zm9=", "Z=g=", "Zm8=Zm8=" };
+	static const char *const bad[] = { "Z",	       "Zg",   "Zg=",	 "Zg===", "=",	     "====",
+					   "Zg==Zg==", "Z===", "Zm8=\n", " Zg=",  "Zm9v=",   "Zm9*",
+					   "Zm9-",     "Zh==", "Zm9=",	 "Z=g=",  "Zm8=Zm8=" };
 	char out[32];
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		ok(base64_decode(str_c(bad[i]), out, sizeof(out)) == ERR_SYNTAX, "'%s' is refused", bad[i]);
