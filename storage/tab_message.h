@@ -40,6 +40,8 @@ int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64
 int message_retract(struct txn *t, uint64_t gid, uint32_t author, struct str payload);
 /* Reads one; slices valid as txn_get. 0, ERR_NOT_FOUND, ERR_CORRUPT. */
 int message_get(struct txn *t, uint64_t gid, struct message_rec *out);
+/* Number of the first message at or after that time (last + 1 when there is none). */
+uint64_t message_gid_at(struct txn *t, uint64_t wall_us);
 /* Number of the newest message, 0 when empty. */
 uint64_t message_last_gid(struct txn *t);
 

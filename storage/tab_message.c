@@ -1,0 +1,471 @@
+/*
+ * Messages: bodies appended in one global order, small index entries beside them (docs/storage.md).
+ *
+ * The write functions run on the writer thread only and keep three caches there: the last gid and its time, the last seq of each
+ * conversation, and the origin ids of the last 24 hours of each author (row D05). The caches describe committed data plus the open
+ * transaction; when a batch is aborted they run ahead of the table, which the next append notices by comparing the last gid, and drops them.
+ */
+#include "storage/tab_message.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "storage/key.h"
+#include "storage/record.h"
+
+#define DEDUP_WINDOW_US (24ull * 3600 * 1000000)
+#define CACHED_IDS_MAX (4u << 20) /* all authors together; beyond it the caches start again */
+
+struct author_ids {
+	struct idmap *ids; /* origin id hash -> gid */
+	struct author_ids *next;
+};
+static struct {
+	bool loaded;
+	uint64_t last_gid, last_wall_us;
+	struct idmap *seqs;    /* conversation -> last seq */
+	struct idmap *authors; /* account -> struct author_ids */
+	struct author_ids *all;
+	size_t n_ids;
+	struct recw body, index;
+	bool have_buffers;
+} cache;
+
+void message_caches_drop(void)
+{
+	while (cache.all) {
+		struct author_ids *a = cache.all;
+		cache.all = a->next;
+		idmap_free(a->ids);
+		mem_free(a);
+	}
+	idmap_free(cache.seqs);
+	idmap_free(cache.authors);
+	cache.seqs = cache.authors = NULL;
+	cache.n_ids = 0;
+	cache.loaded = false;
+	if (cache.have_buffers) {
+		recw_clear(&cache.body);
+		recw_clear(&cache.index);
+		cache.have_buffers = false;
+	}
+}
+
+static struct str gid_key(struct key *k, uint64_t gid)
+{
+	key_init(k);
+	key_u64(k, gid);
+	return key_str(k);
+}
+
+static struct str conv_key(struct key *k, uint64_t conv, uint64_t seq)
+{
+	key_init(k);
+	key_u64(k, conv);
+	key_u64(k, seq);
+	return key_str(k);
+}
+
+static struct str account_key(struct key *k, uint32_t account, uint64_t gid)
+{
+	key_init(k);
+	key_u32(k, account);
+	key_u64(k, gid);
+	return key_str(k);
+}
+
+static int decode_body(struct str value, uint64_t gid, struct message_rec *out)
+{
+	struct recr r;
+	int err = recr_open(&r, value);
+	if (err) return err;
+	*out = (struct message_rec){ .gid = gid };
+	out->conv = recr_u64(&r);
+	out->seq = recr_u64(&r);
+	out->wall_us = recr_u64(&r);
+	out->author = (uint32_t)recr_u64(&r);
+	out->recipient = (uint32_t)recr_u64(&r);
+	out->type = (uint8_t)recr_u64(&r);
+	out->flags = (unsigned)recr_u64(&r);
+	out->from = recr_str(&r);
+	out->to = recr_str(&r);
+	out->id = recr_str(&r);
+	out->origin_id = recr_str(&r);
+	out->lang = recr_str(&r);
+	out->payload = recr_str(&r);
+	return r.err;
+}
+
+static void put_body(struct txn *t, const struct message_rec *m, unsigned put_flags)
+{
+	struct recw *w = &cache.body;
+	struct key k;
+
+	recw_begin(w, 1);
+	recw_u64(w, m->conv);
+	recw_u64(w, m->seq);
+	recw_u64(w, m->wall_us);
+	recw_u64(w, m->author);
+	recw_u64(w, m->recipient);
+	recw_u64(w, m->type);
+	recw_u64(w, m->flags);
+	recw_str(w, m->from);
+	recw_str(w, m->to);
+	recw_str(w, m->id);
+	recw_str(w, m->origin_id);
+	recw_str(w, m->lang);
+	recw_str(w, m->payload);
+	txn_put(t, TAB_MESSAGE, gid_key(&k, m->gid), recw_finish(w), put_flags);
+}
+
+static void put_conv_entry(struct txn *t, const struct message_rec *m)
+{
+	struct recw *w = &cache.index;
+	struct key k;
+
+	recw_begin(w, 1);
+	recw_u64(w, m->gid);
+	recw_u64(w, m->author);
+	recw_u64(w, m->flags);
+	txn_put(t, TAB_CONV_LOG, conv_key(&k, m->conv, m->seq), recw_finish(w), 0);
+}
+
+static uint64_t origin_hash(const struct message_rec *m)
+{
+	if (str_empty(m->origin_id)) return 0;
+	uint64_t h = str_hash_stable(m->origin_id) ^ (m->conv * 0x9e3779b97f4a7c15ull);
+	return h ? h : 1;
+}
+
+static void put_account_entry(struct txn *t, const struct message_rec *m, uint32_t account, uint32_t peer, unsigned flags)
+{
+	struct recw *w = &cache.index;
+	struct key k;
+
+	recw_begin(w, 1);
+	recw_u64(w, m->conv);
+	recw_u64(w, m->seq);
+	recw_u64(w, peer);
+	recw_u64(w, flags);
+	recw_u64(w, account == m->author ? origin_hash(m) : 0);
+	txn_put(t, TAB_ACCOUNT_LOG, account_key(&k, account, m->gid), recw_finish(w), 0);
+}
+
+static int decode_account_entry(struct str value, struct log_entry *e, uint64_t *out_origin)
+{
+	struct recr r;
+	int err = recr_open(&r, value);
+	if (err) return err;
+	e->conv = recr_u64(&r);
+	e->seq = recr_u64(&r);
+	e->peer = (uint32_t)recr_u64(&r);
+	e->flags = (unsigned)recr_u64(&r);
+	*out_origin = recr_u64(&r);
+	return r.err;
+}
+
+uint64_t message_last_gid(struct txn *t)
+{
+	struct scan s;
+	uint64_t gid = 0;
+
+	scan_open_reverse(&s, t, TAB_MESSAGE, STR_NONE, STR_NONE);
+	if (scan_next(&s)) {
+		struct str key = s.key;
+		gid = key_get_u64(&key);
+	}
+	scan_close(&s);
+	return gid;
+}
+
+int message_get(struct txn *t, uint64_t gid, struct message_rec *out)
+{
+	struct key k;
+	struct str value;
+	int err = txn_get(t, TAB_MESSAGE, gid_key(&k, gid), &value);
+	return err ? err : decode_body(value, gid, out);
+}
+
+uint64_t message_gid_at(struct txn *t, uint64_t wall_us)
+{
+	uint64_t lo = 1, hi = message_last_gid(t) + 1;
+
+	while (lo < hi) { /* the first gid whose time is >= wall_us; times rise with gid */
+		uint64_t mid = lo + (hi - lo) / 2;
+		struct message_rec m;
+		int err = message_get(t, mid, &m);
+		if (err == 0 && m.wall_us < wall_us)
+			lo = mid + 1;
+		else if (err == ERR_NOT_FOUND)
+			lo = mid + 1; /* removed by retention: older ones go first */
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Reads the end of the tables once, and again after an aborted batch. */
+static void cache_check(struct txn *t)
+{
+	uint64_t last = message_last_gid(t);
+
+	if (cache.loaded && last == cache.last_gid && cache.n_ids <= CACHED_IDS_MAX) return;
+	message_caches_drop();
+	cache.loaded = true;
+	cache.last_gid = last;
+	cache.last_wall_us = 0;
+	cache.seqs = idmap_new();
+	cache.authors = idmap_new();
+	recw_init(&cache.body, 32u << 20);
+	recw_init(&cache.index, 4096);
+	cache.have_buffers = true;
+	struct message_rec m;
+	if (last && message_get(t, last, &m) == 0) cache.last_wall_us = m.wall_us;
+}
+
+static struct author_ids *author_load(struct txn *t, uint32_t author, uint64_t now_us, uint64_t max_ids)
+{
+	struct author_ids *a = idmap_get(cache.authors, author);
+	if (a) return a;
+	a = NEW(struct author_ids);
+	a->ids = idmap_new();
+	a->next = cache.all;
+	cache.all = a;
+	idmap_put(cache.authors, author, a);
+
+	uint64_t oldest = message_gid_at(t, now_us > DEDUP_WINDOW_US ? now_us - DEDUP_WINDOW_US : 0);
+	struct scan s;
+	struct key prefix;
+	key_init(&prefix);
+	key_u32(&prefix, author);
+	scan_open_reverse(&s, t, TAB_ACCOUNT_LOG, key_str(&prefix), STR_NONE);
+	while (idmap_count(a->ids) < max_ids && scan_next(&s)) {
+		struct str key = s.key;
+		struct log_entry e;
+		uint64_t origin;
+		key_get_u32(&key);
+		uint64_t gid = key_get_u64(&key);
+		if (gid < oldest) break;
+		if (decode_account_entry(s.value, &e, &origin) || !origin) continue;
+		idmap_put(a->ids, origin, (void *)(uintptr_t)gid);
+		cache.n_ids++;
+	}
+	scan_close(&s);
+	return a;
+}
+
+/* The gid of an earlier copy, or 0. */
+static uint64_t find_duplicate(struct txn *t, const struct message_rec *m, struct author_ids *a, uint64_t now_us)
+{
+	uint64_t gid = (uintptr_t)idmap_get(a->ids, origin_hash(m));
+	struct message_rec old;
+
+	if (!gid || message_get(t, gid, &old)) return 0;
+	if (old.conv != m->conv || !str_eq(old.origin_id, m->origin_id)) return 0;
+	return now_us < old.wall_us + DEDUP_WINDOW_US ? gid : 0;
+}
+
+uint64_t conv_last_seq(struct txn *t, uint64_t conv)
+{
+	struct scan s;
+	struct key prefix;
+	uint64_t seq = 0;
+
+	key_init(&prefix);
+	key_u64(&prefix, conv);
+	scan_open_reverse(&s, t, TAB_CONV_LOG, key_str(&prefix), STR_NONE);
+	if (scan_next(&s)) {
+		struct str key = s.key;
+		key_get_u64(&key);
+		seq = key_get_u64(&key);
+	}
+	scan_close(&s);
+	return seq;
+}
+
+static uint64_t next_seq(struct txn *t, uint64_t conv)
+{
+	uint64_t seq = (uintptr_t)idmap_get(cache.seqs, conv);
+
+	if (!seq) seq = conv_last_seq(t, conv);
+	idmap_put(cache.seqs, conv, (void *)(uintptr_t)(seq + 1));
+	return seq + 1;
+}
+
+int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64_t max_ids)
+{
+	struct author_ids *ids = NULL;
+
+	cache_check(t);
+	if (!str_empty(m->origin_id)) {
+		ids = author_load(t, m->author, now_us, max_ids);
+		uint64_t first = find_duplicate(t, m, ids, now_us);
+		if (first) {
+			m->gid = first;
+			return ERR_EXISTS;
+		}
+	}
+	m->gid = ++cache.last_gid;
+	m->wall_us = now_us > cache.last_wall_us ? now_us : cache.last_wall_us + 1;
+	cache.last_wall_us = m->wall_us;
+	m->seq = next_seq(t, m->conv);
+	put_body(t, m, TXN_APPEND);
+	put_conv_entry(t, m);
+	if (m->recipient)
+		put_account_entry(t, m, m->recipient, m->author, m->flags | MESSAGE_INCOMING);
+	if (m->author && m->author != m->recipient)
+		put_account_entry(t, m, m->author, m->recipient, m->flags);
+	if (ids && idmap_count(ids->ids) < max_ids) {
+		idmap_put(ids->ids, origin_hash(m), (void *)(uintptr_t)m->gid);
+		cache.n_ids++;
+	}
+	return txn_error(t);
+}
+
+int message_retract(struct txn *t, uint64_t gid, uint32_t author, struct str payload)
+{
+	struct message_rec m;
+	int err = message_get(t, gid, &m);
+
+	if (err) return err;
+	if (m.author != author) return ERR_FORBIDDEN;
+	cache_check(t);
+	m.flags = (m.flags & ~MESSAGE_COUNTS) | MESSAGE_RETRACTED;
+	m.payload = payload;
+	/* The slices of m point into the value that is about to be replaced; the record is built in a buffer first. */
+	put_body(t, &m, 0);
+	put_conv_entry(t, &m);
+	return txn_error(t);
+}
+
+static uint64_t conv_gid(struct txn *t, uint64_t conv, uint64_t seq)
+{
+	struct key k;
+	struct str value;
+	struct recr r;
+
+	if (txn_get(t, TAB_CONV_LOG, conv_key(&k, conv, seq), &value) || recr_open(&r, value)) return 0;
+	return recr_u64(&r);
+}
+
+/* First seq of the conversation whose gid is >= gid (the log may have holes where records are damaged or removed). */
+static uint64_t conv_seq_at(struct txn *t, uint64_t conv, uint64_t gid)
+{
+	uint64_t lo = 1, hi = conv_last_seq(t, conv) + 1;
+
+	while (lo < hi) {
+		uint64_t mid = lo + (hi - lo) / 2, g = conv_gid(t, conv, mid);
+		if (g < gid)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+void log_scan_open(struct log_scan *ls, struct txn *t, uint32_t account, uint64_t conv, uint64_t from_gid, bool reverse)
+{
+	struct key prefix, from;
+	bool to_end = reverse && from_gid == UINT64_MAX;
+
+	*ls = (struct log_scan){ .account = account, .conv = conv };
+	key_init(&prefix);
+	if (conv) {
+		uint64_t seq = to_end ? 0 : conv_seq_at(t, conv, from_gid);
+		if (reverse && !to_end && conv_gid(t, conv, seq) != from_gid) seq--; /* >= becomes <= */
+		key_u64(&prefix, conv);
+		conv_key(&from, conv, seq);
+	} else {
+		key_u32(&prefix, account);
+		account_key(&from, account, from_gid);
+	}
+	struct str bound = to_end ? STR_NONE : key_str(&from);
+	if (reverse)
+		scan_open_reverse(&ls->s, t, conv ? TAB_CONV_LOG : TAB_ACCOUNT_LOG, key_str(&prefix), bound);
+	else
+		scan_open(&ls->s, t, conv ? TAB_CONV_LOG : TAB_ACCOUNT_LOG, key_str(&prefix), bound);
+}
+
+static bool read_conv_step(struct log_scan *ls, struct log_entry *e)
+{
+	struct str key = ls->s.key;
+	struct recr r;
+
+	e->conv = key_get_u64(&key);
+	e->seq = key_get_u64(&key);
+	if (recr_open(&r, ls->s.value)) return false;
+	e->gid = recr_u64(&r);
+	e->peer = (uint32_t)recr_u64(&r);
+	e->flags = (unsigned)recr_u64(&r);
+	return r.err == 0;
+}
+
+static bool read_account_step(struct log_scan *ls, struct log_entry *e)
+{
+	struct str key = ls->s.key;
+	uint64_t origin;
+
+	key_get_u32(&key);
+	e->gid = key_get_u64(&key);
+	return decode_account_entry(ls->s.value, e, &origin) == 0;
+}
+
+bool log_scan_next(struct log_scan *ls, struct log_entry *out)
+{
+	while (scan_next(&ls->s)) { /* damaged entries are passed over, never served (row D12) */
+		*out = (struct log_entry){ 0 };
+		if (ls->conv ? read_conv_step(ls, out) : read_account_step(ls, out)) return true;
+	}
+	return false;
+}
+
+void log_scan_close(struct log_scan *ls)
+{
+	scan_close(&ls->s);
+}
+
+static struct str cursor_key(struct key *k, uint32_t account, uint64_t conv)
+{
+	key_init(k);
+	key_u32(k, account);
+	key_u64(k, conv);
+	return key_str(k);
+}
+
+uint64_t cursor_get(struct txn *t, uint32_t account, uint64_t conv)
+{
+	struct key k;
+	struct str value;
+	struct recr r;
+
+	if (txn_get(t, TAB_CURSOR, cursor_key(&k, account, conv), &value) || recr_open(&r, value)) return 0;
+	return recr_u64(&r);
+}
+
+bool cursor_set(struct txn *t, uint32_t account, uint64_t conv, uint64_t seq)
+{
+	struct key k;
+	struct recw w;
+
+	if (cursor_get(t, account, conv) >= seq) return false;
+	recw_init(&w, 256);
+	recw_begin(&w, 1);
+	recw_u64(&w, seq);
+	txn_put(t, TAB_CURSOR, cursor_key(&k, account, conv), recw_finish(&w), 0);
+	recw_clear(&w);
+	return txn_error(t) == 0;
+}
+
+uint64_t message_find(struct txn *t, uint64_t conv, uint32_t author, struct str id, unsigned max)
+{
+	struct log_scan ls;
+	struct log_entry e;
+	struct message_rec m;
+	uint64_t found = 0;
+
+	log_scan_open(&ls, t, 0, conv, UINT64_MAX, true);
+	while (!found && max-- && log_scan_next(&ls, &e)) {
+		if (e.peer != author || message_get(t, e.gid, &m)) continue;
+		if (str_eq(m.origin_id, id) || str_eq(m.id, id)) found = e.gid;
+	}
+	log_scan_close(&ls);
+	return found;
+}
