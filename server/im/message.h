@@ -5,6 +5,7 @@
 #pragma once
 #include "server/im/session.h"
 #include "storage/tab_message.h"
+#include "storage/tab_sm.h"
 
 enum message_type { MESSAGE_NORMAL, MESSAGE_CHAT, MESSAGE_GROUPCHAT, MESSAGE_HEADLINE, MESSAGE_ERROR };
 extern const char *const message_type_names[]; /* indexed by message_type */
@@ -30,8 +31,11 @@ struct message {
  * takes it), ERR_FORBIDDEN (blocked), ERR_NO_SPACE / ERR_IO (storage trouble). Called exactly once, maybe before message_send returns. */
 typedef void message_done_fn(void *ctx, int err, uint64_t gid);
 
-/* State of the sender's resumable session that is saved in the same commit (XEP-0198 h survives a crash); NULL: none. */
-struct sm_checkpoint;
+/* State of the sender's resumable session that is saved in the same commit, so that XEP-0198 h survives a crash. */
+struct sm_checkpoint {
+	char id[SM_ID_LEN + 1];      /* empty: not resumable */
+	struct sm_counters counters;
+};
 
 /* session: the sender's session for carbons, NULL when a service speaks. All of m is copied as needed. */
 void message_send(struct session *session, const struct message *m, const struct sm_checkpoint *sm, message_done_fn *done, void *ctx);

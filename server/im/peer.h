@@ -16,3 +16,5 @@ const struct peer *peer_get(const struct jid *bare);
 bool peer_blocks(const struct peer *p, const struct jid *who);
 /* Drops every worker's cache (account created, deleted, disabled; block list changed). Any thread. */
 void peer_forget_all(void);
+/* Frees this thread's cache (thread end). */
+void peer_thread_end(void);

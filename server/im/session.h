@@ -14,6 +14,7 @@ struct user {
 	struct jid jid;               /* bare; owned */
 	struct list sessions;         /* struct session.of_user */
 	unsigned n_sessions;
+	unsigned writing;             /* stored messages of this user that wait for their commit */
 	struct inflight *inflight;    /* stored messages on their way to this user, see inflight.h; NULL until loaded */
 	struct list link_dirty;       /* of the home: delivered cursor to be written */
 	void *roster;                 /* im/roster.c: own items, loaded with the first session */
