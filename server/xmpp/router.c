@@ -1,0 +1,199 @@
+/*
+ * The router: validate, stamp 'from', classify the addressee, look up the row (RFC 6120 section 8 and 10, RFC 6121 section 8). Home thread of the
+ * sender. A stanza counts as handled for XEP-0198 when this returns, unless a pending answer took it over (reply.c).
+ */
+#include "server/xmpp/router.h"
+#include "base/log.h"
+#include "server/im/fanout.h"
+#include "server/im/im.h"
+#include "server/im/peer.h"
+#include "server/im/presence.h"
+#include "server/xmpp/handlers.h"
+#include "server/xmpp/request.h"
+#include "xml/jid.h"
+
+static unsigned classify(const struct session *s, const struct jid *to)
+{
+	if (jid_is_none(to)) return TO_NONE;
+	if (!im_is_our_domain(jid_domain(to))) return TO_REMOTE;
+	if (!to->local_n) return TO_HOST;
+	if (!jid_is_bare(to)) return TO_FULL;
+	return jid_bare_eq(to, &s->jid) ? TO_SELF : TO_ACCOUNT;
+}
+
+/* Row X18: 'from' is absent or the session itself, compared after preparation. */
+static bool from_is_own(const struct request *rq)
+{
+	struct str from = node_attr(rq->stanza, "from");
+	struct jid j;
+
+	if (!from.p || str_eq(from, rq->session->jid.full) || str_eq(from, rq->session->user->jid.full)) return true;
+	if (jid_parse(rq->a, from, &j)) return false;
+	return jid_eq(&j, &rq->session->jid) || (jid_is_bare(&j) && jid_bare_eq(&j, &rq->session->jid));
+}
+
+static void iq_request(struct request *rq)
+{
+	bool known;
+	const struct handler *h;
+
+	rq->child = node_first(rq->stanza);
+	if (!rq->child || node_next(rq->child)) { /* RFC 6120 8.2.3 */
+		reply_error(rq, "modify", A_bad_request, "A get or set has exactly one child element");
+		return;
+	}
+	if (rq->addressee == TO_FULL) {
+		if (jid_bare_eq(&rq->to, &rq->session->jid) && jid_eq(&rq->to, &rq->session->jid) && rq->child->ns == NS_PING)
+			reply_result(rq, NULL);
+		else
+			router_forward_iq(rq);
+		return;
+	}
+	h = handler_find(rq->child, rq->iq_type, rq->addressee, &known);
+	if (!h) {
+		/* RFC 6121 8.5.1 and 8.5.2: no account or no such service is answered alike, so names cannot be probed. */
+		reply_error(rq, "cancel", A_service_unavailable, "This is not offered here");
+	} else if ((h->flags & FOR_ADMIN) && !rq->session->user->is_admin) {
+		reply_error(rq, "auth", A_forbidden, "Only administrators may do that");
+	} else {
+		h->fn(rq);
+	}
+}
+
+static void iq_stanza(struct request *rq)
+{
+	if (str_empty(rq->id)) {
+		reply_error(rq, "modify", A_bad_request, "An iq needs an id");
+		return;
+	}
+	if (str_eq_c(rq->type, "get")) rq->iq_type = IQ_GET;
+	else if (str_eq_c(rq->type, "set")) rq->iq_type = IQ_SET;
+	if (rq->iq_type && rq->addressee != TO_REMOTE) {
+		iq_request(rq);
+	} else if (str_eq_c(rq->type, "result") || str_eq_c(rq->type, "error")) {
+		if (rq->addressee == TO_FULL) router_forward_iq(rq); /* an answer to another client; ours need no handling */
+	} else if (!rq->iq_type) {
+		reply_error(rq, "modify", A_bad_request, "The type of an iq is get, set, result or error");
+	}
+}
+
+void router_stanza(struct xsession *xs, struct node *stanza)
+{
+	struct request rq = { .xs = xs, .session = &xs->s, .a = stream_arena(), .stanza = stanza };
+	struct str to = node_attr(stanza, "to");
+
+	if (xs->sm) rq.sm_number = ++xs->in;
+	rq.id = node_attr(stanza, "id");
+	rq.type = node_attr(stanza, "type");
+	if (!from_is_own(&rq)) {
+		stream_error(xs->stream, "invalid-from", "You may only send as yourself");
+		return;
+	}
+	if (to.p && jid_parse(rq.a, to, &rq.to)) {
+		rq.to = (struct jid){ 0 };
+		reply_error(&rq, "modify", A_jid_malformed, "The address in 'to' is malformed");
+		return;
+	}
+	rq.addressee = classify(&xs->s, &rq.to);
+	if (rq.addressee == TO_REMOTE) {
+		reply_error(&rq, "cancel", A_remote_server_not_found, "This server talks only to its own domains");
+		return;
+	}
+	if (stanza->name == A_message) message_stanza(&rq);
+	else if (stanza->name == A_presence) presence_stanza(&rq);
+	else iq_stanza(&rq);
+}
+
+/* ---- iq between clients ---- */
+
+struct forwarded {
+	struct chunk *payload;
+	struct jid from, to;
+	struct str type, id;
+	uint64_t session;
+	unsigned home;
+	bool is_request;
+};
+
+static void forward_release(void *data)
+{
+	struct forwarded *f = data;
+
+	chunk_unref(f->payload);
+	mem_free(f);
+}
+
+static struct forwarded *forwarded_new(struct request *rq, struct chunk *payload)
+{
+	struct str from = rq->session->jid.full;
+	struct forwarded *f = mem_zero(sizeof *f + from.n + rq->to.full.n + rq->type.n + rq->id.n + 1);
+	char *p = (char *)(f + 1);
+
+	memcpy(p, from.p, from.n);
+	f->from = rq->session->jid;
+	f->from.full.p = p;
+	p += from.n;
+	memcpy(p, rq->to.full.p, rq->to.full.n);
+	f->to = rq->to;
+	f->to.full.p = p;
+	p += rq->to.full.n;
+	memcpy(p, rq->type.p, rq->type.n);
+	f->type = str_of(p, rq->type.n);
+	p += rq->type.n;
+	memcpy(p, rq->id.p, rq->id.n);
+	f->id = str_of(p, rq->id.n);
+	f->payload = payload;
+	f->session = rq->session->number;
+	f->home = (unsigned)threads_self();
+	f->is_request = rq->iq_type != 0;
+	return f;
+}
+
+static void forward_refused(void *data)
+{
+	struct forwarded *f = data;
+	struct session *s = session_by_number(f->session);
+	struct outgoing o = { .kind = STANZA_IQ, .from = f->to.full, .type = STR("error"), .id = f->id };
+
+	if (!s) return;
+	o.payload = chunk_of(STR("<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"));
+	session_send(s, &o);
+	chunk_unref(o.payload);
+}
+
+/* On the recipient's home. */
+static void forward_arrived(void *data)
+{
+	struct forwarded *f = data;
+	struct user *u = user_find(jid_bare(&f->to));
+	struct session *s = u ? session_find(u, jid_resource(&f->to)) : NULL;
+
+	if (s) {
+		struct outgoing o = { .kind = STANZA_IQ, .from = f->from.full, .to = f->to.full, .type = f->type, .id = f->id,
+				      .payload = f->payload };
+		session_send(s, &o);
+	} else if (f->is_request) { /* RFC 6121 8.5.3.2.3 */
+		struct forwarded *back = mem_dup(f, sizeof *f + f->from.full.n + f->to.full.n + f->type.n + f->id.n + 1);
+		ptrdiff_t shift = (char *)back - (char *)f;
+		back->payload = NULL;
+		back->from.full.p += shift;
+		back->to.full.p += shift;
+		back->type.p += shift;
+		back->id.p += shift;
+		post_to(f->home, forward_refused, back, forward_release);
+	}
+}
+
+void router_forward_iq(struct request *rq)
+{
+	struct jid bare = jid_to_bare(rq->to);
+	const struct peer *p = peer_get(&bare);
+	bool allowed = p->id && !peer_blocks(p, &rq->session->jid) && presence_may_see(rq->session->user->id, p->id);
+
+	if (!allowed) {
+		reply_error(rq, "cancel", A_service_unavailable, "Nobody is there");
+		return;
+	}
+	struct forwarded *f = forwarded_new(rq, payload_of_children(rq->stanza));
+	post_to(p->home, forward_arrived, f, forward_release);
+}

@@ -1,0 +1,510 @@
+/*
+ * Stream management (XEP-0198). <a/> tells the client only what is durable (design idea 2): the counter of handled stanzas is saved in the commit of
+ * each stored message, and by an op of its own before an <a/> that is ahead of it; so h never goes back, not even over kill -9. What we sent is kept until
+ * the client confirmed it; over a crash it comes again out of the log with the same stanza-ids.
+ */
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "server/im/deliver.h"
+#include "server/im/im.h"
+#include "server/im/inflight.h"
+#include "server/im/presence.h"
+#include "server/net/limits.h"
+#include "server/xmpp/login.h"
+#include "server/xmpp/reply.h"
+#include "xml/build.h"
+
+static _Thread_local struct hash *by_id; /* resumable sessions of this worker */
+
+void sm_thread_init(void)
+{
+	by_id = hash_new();
+}
+
+static struct str id_of(const struct xsession *xs)
+{
+	return str_of(xs->sm_id, SM_ID_LEN);
+}
+
+/* ---- what the client sent: counting and <a/> ---- */
+
+static struct sm_counters counters_at(const struct xsession *xs, uint32_t number)
+{
+	return (struct sm_counters){ .in = number, .out_acked = xs->out_acked, .seen_ms = clock_wall_ms() };
+}
+
+void sm_checkpoint_for(struct xsession *xs, uint32_t number, struct sm_checkpoint *out)
+{
+	out->id[0] = '\0';
+	if (!xs->resumable || xs->slow_pendings) return;
+	memcpy(out->id, xs->sm_id, sizeof out->id);
+	out->counters = counters_at(xs, number);
+	xs->in_submitted = number;
+}
+
+void sm_saved(struct xsession *xs, uint32_t number)
+{
+	if ((int32_t)(number - xs->in_saved) > 0) xs->in_saved = number;
+}
+
+/* Only messages that carried a checkpoint have moved in_submitted; the commit order makes it enough to compare. */
+void sm_saved_by_message(struct xsession *xs, uint32_t number)
+{
+	if (xs->resumable && number && (int32_t)(xs->in_submitted - number) >= 0) sm_saved(xs, number);
+}
+
+static void send_ack(struct xsession *xs, uint32_t h)
+{
+	char text[64];
+	int n = snprintf(text, sizeof text, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", h);
+
+	xs->ack_wanted = false;
+	if (xs->stream) stream_send(xs->stream, str_of(text, (size_t)n));
+}
+
+struct counters_op {
+	struct write_op op;
+	char id[SM_ID_LEN + 1];
+	struct sm_counters c;
+	uint64_t session;
+};
+
+static int apply_counters(struct txn *t, struct write_op *op)
+{
+	struct counters_op *c = (struct counters_op *)op;
+
+	sm_put_counters(t, str_of(c->id, SM_ID_LEN), &c->c);
+	return txn_error(t);
+}
+
+static void counters_done(struct write_op *op, int err, unsigned worker)
+{
+	struct counters_op *c = (struct counters_op *)op;
+	struct session *s = session_by_number(c->session);
+
+	(void)worker;
+	if (!s || err) return; /* no <a/>: the client keeps what it sent */
+	sm_saved((struct xsession *)s, c->c.in);
+	sm_pending_done((struct xsession *)s);
+}
+
+static void free_op(struct write_op *op)
+{
+	mem_free(op);
+}
+
+static void save_counters(struct xsession *xs, uint32_t number)
+{
+	struct counters_op *c = NEW(struct counters_op);
+
+	c->op = (struct write_op){ .apply = apply_counters, .done = counters_done, .free = free_op };
+	memcpy(c->id, xs->sm_id, sizeof c->id);
+	c->c = counters_at(xs, number);
+	c->session = xs->s.number;
+	xs->in_submitted = number;
+	im_write(&c->op);
+}
+
+/* Answers a waiting <r/> as soon as everything received is handled and durable. */
+void sm_pending_done(struct xsession *xs)
+{
+	if (!xs->sm || !xs->ack_wanted) return;
+	uint32_t handled = pendings_handled(xs);
+	if (!xs->resumable) { /* nothing survives us: handled is enough */
+		if (handled == xs->in) send_ack(xs, handled);
+		return;
+	}
+	if (handled != xs->in) return;
+	if (xs->in_saved == handled) send_ack(xs, handled);
+	else if (xs->in_submitted != handled) save_counters(xs, handled);
+}
+
+/* ---- what we sent: <r/> and its answer ---- */
+
+void sm_request(struct xsession *xs)
+{
+	if (!xs->sm || !xs->stream || xs->request_sent || xs->out_count == xs->out_acked) return;
+	xs->request_sent = true;
+	stream_send(xs->stream, STR("<r xmlns='urn:xmpp:sm:3'/>"));
+}
+
+/* h from the client; false after a stream error (row A18, arithmetic modulo 2^32). */
+static bool take_h_number(struct stream *st, struct xsession *xs, uint32_t h)
+{
+	uint32_t fresh = h - xs->out_acked, sent = xs->out_count - xs->out_acked;
+
+	if (fresh > sent) {
+		struct arena *a = stream_arena();
+		struct node *e = node_new(a, A_error, NS_STREAMS);
+		node_add(a, e, A_undefined_condition, NS_STREAM_ERRORS);
+		struct node *c = node_add(a, e, A_handled_count_too_high, NS_SM3);
+		node_set_u64(a, c, "h", h);
+		node_set_u64(a, c, "send-count", xs->out_count);
+		stream_send_node(st, e);
+		stream_end(st);
+		return false;
+	}
+	while (fresh-- && xs->out.first) {
+		xsession_pop(xs, true);
+		xs->out_acked++;
+	}
+	return true;
+}
+
+static bool take_h(struct stream *st, struct xsession *xs, struct str text)
+{
+	uint64_t h;
+
+	if (str_u64(text, UINT32_MAX, &h)) {
+		stream_error(st, "bad-format", "h must be a number");
+		return false;
+	}
+	return take_h_number(st, xs, (uint32_t)h);
+}
+
+static void failed(struct stream *st, enum atom condition)
+{
+	struct arena *a = stream_arena();
+	struct node *f = node_new(a, A_failed, NS_SM3);
+
+	node_add(a, f, condition, NS_STANZA_ERRORS);
+	stream_send_node(st, f);
+}
+
+void sm_element(struct stream *st, struct node *n)
+{
+	struct xsession *xs = st->xs;
+
+	if (n->name == A_enable) {
+		struct str want = node_attr(n, "resume");
+		if (xs->sm) {
+			failed(st, A_unexpected_request);
+			return;
+		}
+		stream_send_node(st, sm_enable(xs, str_eq_c(want, "true") || str_eq_c(want, "1"), stream_arena()));
+	} else if (!xs->sm || (n->name != A_r && n->name != A_a)) {
+		failed(st, A_unexpected_request);
+	} else if (n->name == A_r) {
+		xs->ack_wanted = true;
+		sm_pending_done(xs);
+	} else if (take_h(st, xs, node_attr(n, "h"))) {
+		xs->request_sent = false;
+		st->ping_sent_ms = 0;
+		if (xs->out_count != xs->out_acked) loop_defer(loop_self(), &st->turn);
+	}
+}
+
+/* ---- enabling ---- */
+
+struct state_op {
+	struct write_op op;
+	char id[SM_ID_LEN + 1];
+	struct sm_rec rec;
+	struct str queue;
+	struct chunk *presence;
+	bool remove;
+};
+
+static int apply_state(struct txn *t, struct write_op *op)
+{
+	struct state_op *s = (struct state_op *)op;
+	struct str id = str_of(s->id, SM_ID_LEN);
+
+	if (s->remove) {
+		sm_del(t, id);
+	} else {
+		sm_put(t, id, &s->rec);
+		if (s->queue.p) sm_put_queue(t, id, s->queue);
+	}
+	return txn_error(t);
+}
+
+static void state_done(struct write_op *op, int err, unsigned worker)
+{
+	(void)op;
+	(void)worker;
+	if (err) log_warn("sm.not_saved", LERR(err));
+}
+
+static void state_free(struct write_op *op)
+{
+	struct state_op *s = (struct state_op *)op;
+
+	mem_free((void *)s->rec.full_jid.p);
+	mem_free((void *)s->queue.p);
+	chunk_unref(s->presence);
+	mem_free(s);
+}
+
+static struct state_op *state_new(const struct xsession *xs)
+{
+	struct state_op *o = NEW(struct state_op);
+
+	o->op = (struct write_op){ .apply = apply_state, .done = state_done, .free = state_free };
+	memcpy(o->id, xs->sm_id, sizeof o->id);
+	return o;
+}
+
+/* Saves who this session is; again when it detaches, with its last presence. */
+static void save_state(const struct xsession *xs, struct str queue)
+{
+	struct state_op *o = state_new(xs);
+	const struct session *s = &xs->s;
+
+	o->presence = s->presence ? chunk_ref(s->presence) : NULL;
+	o->rec = (struct sm_rec){
+		.account = s->user->id,
+		.credentials_epoch = s->user->credentials_epoch,
+		.full_jid = jid_dup_heap(s->jid).full,
+		.expires_ms = clock_wall_ms() + limits()->sm_resume_ms,
+		.carbons = s->carbons,
+		.is_admin = s->user->is_admin,
+		.wants_roster = s->wants_roster,
+		.available = s->available,
+		.priority = s->priority,
+		.presence = chunk_str(s->presence),
+	};
+	o->queue = queue;
+	im_write(&o->op);
+}
+
+struct node *sm_enable(struct xsession *xs, bool want_resume, struct arena *a)
+{
+	struct node *e = node_new(a, A_enabled, NS_SM3);
+	char token[RANDOM_TOKEN];
+
+	xs->sm = true;
+	loop_timer_cancel(loop_self(), &xs->expire); /* TCP is not asked any more */
+	while (xs->out.first) xsession_pop(xs, true);
+	if (!want_resume || !limits()->sm_resume_ms) return e;
+	random_token(token);
+	memcpy(xs->sm_id, token, SM_ID_LEN);
+	xs->resumable = true;
+	hash_put(by_id, id_of(xs), xs);
+	save_state(xs, STR_NONE);
+	node_set(a, e, "id", arena_str(a, id_of(xs)));
+	node_set(a, e, "resume", STR("true"));
+	node_set_u64(a, e, "max", limits()->sm_resume_ms / 1000);
+	return e;
+}
+
+/* ---- losing the connection ---- */
+
+static void resume_time_over(struct timer *t)
+{
+	struct xsession *xs = list_entry(t, struct xsession, expire);
+
+	log_info("session.expired", LS("jid", xs->s.jid.full));
+	xsession_close(xs);
+}
+
+void sm_detach(struct xsession *xs)
+{
+	xs->expire.fire = resume_time_over;
+	loop_timer(loop_self(), &xs->expire, limits()->sm_resume_ms);
+	save_state(xs, STR_NONE);
+}
+
+void sm_forget(struct xsession *xs)
+{
+	if (!xs->resumable) return;
+	hash_del(by_id, id_of(xs));
+	struct state_op *o = state_new(xs);
+	o->remove = true;
+	im_write(&o->op);
+}
+
+/* ---- resuming ---- */
+
+static struct node *resume_failed(struct arena *a, enum atom condition)
+{
+	struct node *f = node_new(a, A_failed, NS_SM3);
+
+	node_add(a, f, condition, NS_STANZA_ERRORS);
+	return f;
+}
+
+/* What the client had confirmed of the stanzas that were on their way at an orderly stop (their gids in order, 0: transient). */
+static void confirm_saved_queue(struct xsession *xs, struct str queue, uint32_t out_acked, uint32_t h)
+{
+	uint32_t confirmed = h - out_acked;
+
+	for (uint32_t i = 0; i < confirmed && (size_t)(i + 1) * 8 <= queue.n; i++) {
+		uint64_t gid;
+		memcpy(&gid, queue.p + (size_t)i * 8, 8);
+		if (gid) inflight_confirm(xs->s.user, gid);
+	}
+}
+
+static void restore_fields(struct xsession *xs, struct str id, const struct sm_rec *r, const struct sm_counters *c, uint32_t h)
+{
+	xs->sm = xs->resumable = true;
+	memcpy(xs->sm_id, id.p, SM_ID_LEN);
+	hash_put(by_id, id_of(xs), xs);
+	xs->in = xs->in_saved = xs->in_submitted = c->in;
+	/* What was sent before the restart is not known any more: counting goes on from what the client saw; stored messages that it did
+	 * not confirm come again by deliver_waiting. */
+	xs->out_acked = xs->out_count = h;
+	xs->s.carbons = r->carbons;
+	xs->s.wants_roster = r->wants_roster;
+	xs->s.detached = true;
+	xs->expire.fire = resume_time_over;
+}
+
+/* A state of before a restart (row D17) becomes a detached session again; NULL when there is none for this account. */
+static struct xsession *restore(struct stream *st, struct str id, uint32_t h)
+{
+	struct txn *t = im_read();
+	struct sm_rec r;
+	struct sm_counters c;
+	struct str queue;
+	struct xsession *xs = NULL;
+	struct login *l = st->login;
+	int err = id.n == SM_ID_LEN ? sm_get(t, id, &r, &c, &queue) : ERR_NOT_FOUND;
+	struct jid jid;
+
+	if (!err && r.account == l->account_id && r.credentials_epoch == l->credentials_epoch &&
+	    clock_wall_ms() < (c.seen_ms + limits()->sm_resume_ms > r.expires_ms ? c.seen_ms + limits()->sm_resume_ms : r.expires_ms) &&
+	    jid_parse(stream_arena(), r.full_jid, &jid) == 0)
+		xs = xsession_new(&jid, r.account, r.credentials_epoch, r.is_admin, &err);
+	if (xs) {
+		restore_fields(xs, id, &r, &c, h);
+		confirm_saved_queue(xs, queue, c.out_acked, h);
+		if (r.available) {
+			struct chunk *presence = chunk_of(r.presence);
+			presence_restore(&xs->s, presence, r.priority);
+			chunk_unref(presence);
+		}
+	}
+	txn_commit(t);
+	return xs;
+}
+
+/* The answer waits for an op behind everything this session has in the writer's queue: only then is it known, and durable, up to where its stanzas
+ * were handled, and nothing is sent twice. */
+struct resume_wait {
+	struct write_op op;
+	struct sm_counters counters;
+	char id[SM_ID_LEN + 1];
+	struct stream *st;         /* NULL: closed meanwhile */
+	uint64_t session;
+	uint32_t h;
+	sm_resumed_fn *done;
+};
+
+static int apply_resume(struct txn *t, struct write_op *op)
+{
+	struct resume_wait *w = (struct resume_wait *)op;
+
+	sm_put_counters(t, str_of(w->id, SM_ID_LEN), &w->counters);
+	return txn_error(t);
+}
+
+static void attach(struct stream *st, struct xsession *xs)
+{
+	if (xs->stream) { /* the old connection is dead, we had not noticed */
+		struct stream *old = xs->stream;
+		old->xs = NULL;
+		xs->stream = NULL;
+		stream_error(old, "conflict", "The session was resumed by another connection");
+	} else {
+		for (struct unacked *u = xs->out.first; u; u = u->next)
+			if (u->gid) inflight_hold(xs->s.user, u->gid);
+	}
+	st->xs = xs;
+	xs->stream = st;
+	xs->s.detached = false;
+	loop_timer_cancel(loop_self(), &xs->expire);
+}
+
+static void resume_committed(struct write_op *op, int err, unsigned worker)
+{
+	struct resume_wait *w = (struct resume_wait *)op;
+	struct stream *st = w->st;
+	struct session *s = session_by_number(w->session);
+	struct arena *a = stream_arena();
+
+	(void)worker;
+	if (!st) return;
+	st->resume_wait = NULL;
+	if (st->phase == PHASE_CLOSED) return;
+	if (err || !s) {
+		w->done(st, resume_failed(a, err ? A_internal_server_error : A_item_not_found), false);
+		return;
+	}
+	struct xsession *xs = (struct xsession *)s;
+	attach(st, xs);
+	sm_saved(xs, w->counters.in);
+	if (!take_h_number(st, xs, w->h)) return;
+	xs->in = xs->in_submitted = xs->in_saved;
+	struct node *r = node_new(a, A_resumed, NS_SM3);
+	node_set_u64(a, r, "h", xs->in);
+	node_set(a, r, "previd", arena_str(a, id_of(xs)));
+	log_info("session.resumed", LU("conn", conn_id(st->conn)), LS("jid", xs->s.jid.full), LU("h", xs->in));
+	w->done(st, r, true);
+	arena_reset(a);
+}
+
+void sm_resume_forget(struct stream *st)
+{
+	if (st->resume_wait) st->resume_wait->st = NULL;
+	st->resume_wait = NULL;
+}
+
+void sm_resume(struct stream *st, struct node *resume, sm_resumed_fn *done)
+{
+	struct arena *a = stream_arena();
+	struct str previd = node_attr(resume, "previd");
+	uint64_t h;
+
+	if (!previd.p || str_u64(node_attr(resume, "h"), UINT32_MAX, &h)) {
+		done(st, resume_failed(a, A_bad_request), false);
+		return;
+	}
+	struct xsession *xs = hash_get(by_id, previd);
+	if (xs && xs->s.user->id != st->login->account_id) xs = NULL; /* row A17: another's session is as good as none */
+	else if (!xs) xs = restore(st, previd, (uint32_t)h);
+	if (!xs || st->resume_wait) {
+		done(st, resume_failed(a, A_item_not_found), false);
+		return;
+	}
+	struct resume_wait *w = NEW(struct resume_wait);
+	w->op = (struct write_op){ .apply = apply_resume, .done = resume_committed, .free = free_op };
+	memcpy(w->id, xs->sm_id, sizeof w->id);
+	/* What is in the writer's queue is durable when this op is; only slow answers (helper threads) are not. */
+	w->counters = counters_at(xs, xs->slow_pendings ? pendings_handled(xs) : xs->in);
+	w->st = st;
+	w->session = xs->s.number;
+	w->h = (uint32_t)h;
+	w->done = done;
+	st->resume_wait = w;
+	im_write(&w->op);
+}
+
+void sm_after_resume(struct stream *st)
+{
+	struct xsession *xs = st->xs;
+
+	xs->request_sent = false;
+	for (struct unacked *u = xs->out.first; u && st->xs == xs; u = u->next) {
+		stream_send(st, str_of(u->bytes, u->head_n));
+		stream_send_chunk(st, u->payload);
+		stream_send(st, str_of(u->bytes + u->head_n, u->tail_n));
+	}
+	loop_defer(loop_self(), &st->turn);
+	if (xs->s.available && xs->s.priority >= 0) deliver_waiting(&xs->s);
+}
+
+/* Orderly stop: which stored messages are on their way, in order, so that the resumption doubles nothing. */
+void sm_save_for_shutdown(struct xsession *xs)
+{
+	if (!xs->resumable) return;
+	uint64_t *gids = mem_alloc(xs->out.n * sizeof *gids);
+	size_t n = 0;
+
+	for (struct unacked *u = xs->out.first; u; u = u->next) gids[n++] = u->gid;
+	save_state(xs, str_of((const char *)gids, n * sizeof *gids));
+	save_counters(xs, xs->slow_pendings ? pendings_handled(xs) : xs->in);
+}
