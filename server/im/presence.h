@@ -6,6 +6,8 @@
 #pragma once
 #include "server/im/session.h"
 
+/* Registers its session hook; main, once. */
+void presence_init(void);
 void presence_thread_init(void);
 void presence_thread_fini(void);
 
@@ -19,6 +21,9 @@ void presence_clear(struct session *s, struct chunk *payload);
 void presence_restore(struct session *s, struct chunk *payload, int8_t priority);
 /* Directed presence (RFC 6121 4.6): type NONE (available) or "unavailable". ERR_LIMIT above limit directed_presence. */
 int presence_direct(struct session *s, const struct jid *to, struct str type, struct str id, struct chunk *payload);
+/* A presence stanza of any type from `from` to one address (subscription stanzas of the roster), delivered on its home: to all available resources of a
+ * bare JID, or to the one resource. Any worker. */
+void presence_post(struct str from, const struct jid *to, struct str type, struct str id, struct chunk *payload);
 /* Answers a probe (RFC 6121 4.3) to the asking session by the visibility rule; outsiders learn nothing (row I11). */
 void presence_probe(struct session *asker, const struct jid *to);
 /* The one question: may the account viewer see presence, vCard and devices of subject: company structure, or a subscription of his own. Any

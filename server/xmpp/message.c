@@ -139,7 +139,7 @@ static void message_done(void *ctx, int err, uint64_t gid)
 	struct pending *p = ctx;
 
 	(void)gid;
-	if (!err && p->xs) sm_saved_by_message(p->xs, p->number);
+	if (!err && p->xs && p->saves_counter) sm_saved(p->xs, p->number);
 	if (!err) pending_drop(p);
 	else if (err == ERR_NOT_FOUND || err == ERR_FORBIDDEN) /* RFC 6121 8.5.1, XEP-0191 section 2.4: alike */
 		pending_error(p, "cancel", A_service_unavailable, "The message could not be delivered to that address");
@@ -169,6 +169,7 @@ void message_stanza(struct request *rq)
 	struct pending *p = reply_later(rq);
 	pending_is_fast(p);
 	if (rq->xs->sm && (m.flags & MESSAGE_STORE)) sm_checkpoint_for(rq->xs, rq->sm_number, &sm);
+	p->saves_counter = sm.id[0] != '\0';
 	message_send(rq->session, &m, &sm, message_done, p);
 	chunk_unref(m.payload);
 	chunk_unref(m.tombstone);

@@ -8,6 +8,7 @@ struct pending {
 	struct xsession *xs;         /* NULL: the session has gone */
 	uint32_t number;             /* XEP-0198 number of the stanza; 0: not counted */
 	bool slow;                   /* not on its way to the writer */
+	bool saves_counter;          /* its commit carries the XEP-0198 checkpoint of this stanza */
 	enum stanza_kind kind;
 	struct str id, to;           /* of the iq; behind the struct */
 	char bytes[];

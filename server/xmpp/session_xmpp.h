@@ -93,7 +93,6 @@ struct node *sm_enable(struct xsession *xs, bool want_resume, struct arena *a);
 void sm_after_resume(struct stream *st);                   /* sends again what was not confirmed */
 void sm_pending_done(struct xsession *xs);                 /* an answer was given: <a/> may be due */
 void sm_checkpoint_for(struct xsession *xs, uint32_t number, struct sm_checkpoint *out);
-void sm_saved_by_message(struct xsession *xs, uint32_t number); /* a stored message's own commit */
 void sm_saved(struct xsession *xs, uint32_t number);       /* the commit with this checkpoint is done */
 void sm_detach(struct xsession *xs);                       /* starts the time for resuming */
 void sm_forget(struct xsession *xs);                       /* session ends: removes its state */

@@ -49,12 +49,6 @@ void sm_saved(struct xsession *xs, uint32_t number)
 	if ((int32_t)(number - xs->in_saved) > 0) xs->in_saved = number;
 }
 
-/* Only messages that carried a checkpoint have moved in_submitted; the commit order makes it enough to compare. */
-void sm_saved_by_message(struct xsession *xs, uint32_t number)
-{
-	if (xs->resumable && number && (int32_t)(xs->in_submitted - number) >= 0) sm_saved(xs, number);
-}
-
 static void send_ack(struct xsession *xs, uint32_t h)
 {
 	char text[64];

@@ -1,0 +1,377 @@
+/*
+ * vestnikd: the composition root. The only file that may include any folder: reads the options, opens the store, starts workers, writer and
+ * listeners, then waits for signals. Order of stopping: no new connections, streams end with system-shutdown, sessions are saved, the writer
+ * drains, the store closes (row D16).
+ */
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "config.h"
+#include "server/admin/control.h"
+#include "server/im/account.h"
+#include "server/im/fanout.h"
+#include "server/im/im.h"
+#include "server/im/opaque.h"
+#include "server/im/org.h"
+#include "server/im/peer.h"
+#include "server/im/presence.h"
+#include "server/net/listener.h"
+#include "server/net/signal.h"
+#include "server/net/threads.h"
+#include "server/options.h"
+#include "server/xmpp/handlers.h"
+#include "server/xmpp/session_xmpp.h"
+#include "server/xmpp/stream.h"
+#include "storage/migrate.h"
+#include "storage/tab_sm.h"
+#include "xml/atom.h"
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct options opt;
+static const char *config_file;
+static _Atomic(struct tls_context *) tls_starttls, tls_direct;
+
+static int fail(const struct err_msg *msg)
+{
+	fprintf(stderr, "vestnikd: %s\n", msg->text);
+	return 1;
+}
+
+/* ---- TLS: the present contexts; a reload publishes new ones, the old are kept by their connections (promise P17) ---- */
+
+static struct tls_context *present(_Atomic(struct tls_context *) *slot)
+{
+	return tls_context_ref(atomic_load_explicit(slot, memory_order_acquire));
+}
+
+static struct tls_context *present_starttls(void)
+{
+	return present(&tls_starttls);
+}
+
+static struct tls_context *present_direct(void)
+{
+	return present(&tls_direct);
+}
+
+static int load_tls(const struct options *o, struct err_msg *msg)
+{
+	struct tls_options t = {
+		.certificate = o->tls_certificate[0] ? o->tls_certificate : NULL,
+		.key = o->tls_key[0] ? o->tls_key : NULL,
+		.client_ca = o->tls_client_ca[0] ? o->tls_client_ca : NULL,
+		.data_dir = opt.data,
+		.domains = im.domains,
+		.n_domains = im.n_domains,
+	};
+	struct tls_context *a, *b;
+	int err = tls_context_new(&t, &a, msg);
+
+	if (err) return err;
+	t.alpn_xmpp = true;
+	if ((err = tls_context_new(&t, &b, msg)) != 0) {
+		tls_context_unref(a);
+		return err;
+	}
+	/* The former contexts stay referenced for ever: a reader may be between load and ref. Reloads are rare and contexts small. */
+	atomic_store_explicit(&tls_starttls, a, memory_order_release);
+	atomic_store_explicit(&tls_direct, b, memory_order_release);
+	return 0;
+}
+
+/* ---- workers ---- */
+
+static void worker_init(unsigned worker)
+{
+	home_init(worker);
+	streams_thread_init();
+	xsessions_thread_init();
+	sm_thread_init();
+	presence_thread_init();
+	org_thread_init();
+}
+
+static void worker_fini(unsigned worker)
+{
+	(void)worker;
+	org_thread_fini();
+	presence_thread_fini();
+	xsessions_thread_fini();
+	streams_thread_fini();
+	peer_thread_end();
+	home_fini();
+}
+
+/* A password change, disabling or deletion ends the account's sessions (row A16). */
+static void on_account_changed(struct str bare, uint32_t id, enum account_change change, uint32_t epoch, uint64_t keep_session)
+{
+	struct user *u = user_find(bare);
+
+	(void)id;
+	peer_forget_all();
+	if (!u || change == ACCOUNT_CREATED || change == ACCOUNT_ENABLED || change == ACCOUNT_ADMIN_CHANGED) {
+		if (u && change == ACCOUNT_ADMIN_CHANGED) u->credentials_epoch = epoch;
+		return;
+	}
+	u->credentials_epoch = epoch;
+	uint64_t numbers[1024];
+	size_t n = 0;
+	list_each(s, &u->sessions, struct session, of_user)
+		if (s->number != keep_session && n < 1024) numbers[n++] = s->number;
+	for (size_t i = 0; i < n; i++) {
+		struct session *s = session_by_number(numbers[i]);
+		if (s) s->transport->kick(s, "not-authorized", "The password or the account was changed; log in again");
+	}
+}
+
+/* ---- listeners ---- */
+
+static const struct stream_listener listeners[] = {
+	[LISTEN_STARTTLS] = { STREAM_STARTTLS, present_starttls },
+	[LISTEN_DIRECT] = { STREAM_DIRECT_TLS, present_direct },
+	[LISTEN_NONE] = { STREAM_LOCAL, present_starttls },
+};
+
+static void accept_xmpp(void *ctx, int fd)
+{
+	stream_accept(ctx, fd);
+}
+
+static int open_listeners(struct err_msg *msg)
+{
+	const struct listen_option *l = opt.listen.v;
+
+	for (size_t i = 0; i < opt.listen.n; i++) {
+		int err = l[i].protocol == LISTEN_XMPP
+				  ? listener_open(l[i].address, (unsigned)l[i].port, accept_xmpp, (void *)&listeners[l[i].tls], msg)
+				  : control_listen(l[i].address, (unsigned)l[i].port, l[i].tls == LISTEN_DIRECT ? present_direct : NULL, msg);
+		if (err) return err;
+		log_info("listen", LC("protocol", l[i].protocol == LISTEN_XMPP ? "xmpp" : "http"), LC("address", l[i].address),
+			 LU("port", l[i].port));
+	}
+	return control_listen_unix(opt.control_socket, msg);
+}
+
+/* ---- start and stop ---- */
+
+static int open_store(struct err_msg *msg)
+{
+	struct store_options so = { .map_bytes = opt.map_mib << 20, .max_readers = 1024, .allow_network_fs = opt.allow_network_fs };
+	int err = mkdir(opt.data, 0700);
+
+	(void)err; /* exists already, or store_open tells what is wrong */
+	if ((err = store_open_lmdb(opt.data, &so, &im.store, msg)) != 0) return err;
+	if ((err = migrate_check(im.store, msg)) != 0) return err;
+	if ((err = store_secret(im.store, im.secret)) != 0) return err_set(msg, err, "%s: the server secret cannot be read", opt.data);
+	opaque_init(im.secret);
+	return 0;
+}
+
+static void apply_options(void)
+{
+	static const char *const levels[] = { "debug", "info", "warn", "error" };
+
+	limits_set(&opt.limits);
+	log_set_level(str_c(levels[opt.log_level]));
+	log_set_rate((unsigned)opt.limits.log_lines);
+	im.visibility = (enum im_visibility)opt.visibility;
+	im.directory_owns_passwords = opt.directory_passwords;
+}
+
+static void fill_context(void)
+{
+	im.domains = opt.domains.v;
+	im.n_domains = opt.domains.n;
+	im.scram_iterations = (uint32_t)opt.scram_iterations;
+	im.started_ms = clock_wall_ms();
+	im.data_dir = opt.data;
+	apply_options();
+	if (!opt.control_socket[0]) {
+		size_t n = strlen(opt.data) + sizeof "/control.sock";
+		mem_free(opt.control_socket);
+		opt.control_socket = mem_alloc(n);
+		snprintf(opt.control_socket, n, "%s/control.sock", opt.data);
+	}
+}
+
+static int start(struct err_msg *msg)
+{
+	unsigned workers = opt.workers ? (unsigned)opt.workers : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	int err;
+
+	if ((err = open_store(msg)) != 0) return err;
+	if ((err = load_tls(&opt, msg)) != 0) return err;
+	if ((err = threads_init(workers > WORKERS_MAX ? WORKERS_MAX : workers)) != 0) return err_set(msg, err, "cannot make worker threads: %s", err_text(err));
+	if ((err = open_listeners(msg)) != 0) return err;
+	if ((err = org_load(msg)) != 0) return err;
+	if ((err = im_writer_start()) != 0) return err_set(msg, err, "cannot start the writer thread: %s", err_text(err));
+	if ((err = helpers_start(workers)) != 0 || (err = threads_start(worker_init, worker_fini)) != 0)
+		return err_set(msg, err, "cannot start threads: %s", err_text(err));
+	return 0;
+}
+
+static void reload(void)
+{
+	struct options fresh;
+	struct err_msg msg;
+
+	service_notify("RELOADING=1");
+	if (options_load(config_file, &fresh, &msg) || load_tls(&fresh, &msg)) {
+		log_error("reload.failed", LC("text", msg.text));
+	} else {
+		opt.limits = fresh.limits;
+		opt.log_level = fresh.log_level;
+		opt.visibility = fresh.visibility;
+		opt.directory_passwords = fresh.directory_passwords;
+		apply_options();
+		log_info("reload.done");
+	}
+	service_notify("READY=1");
+}
+
+static void save_session(struct session *s, void *ctx)
+{
+	(void)ctx;
+	if (s->transport == &xmpp_transport) sm_save_for_shutdown((struct xsession *)s);
+}
+
+static atomic_size_t streams_left;
+
+static void drain_worker(void *data)
+{
+	(void)data;
+	session_each(save_session, NULL);
+	stream_shutdown_all();
+}
+
+static void count_streams(void *data)
+{
+	(void)data;
+	atomic_fetch_add(&streams_left, stream_count());
+}
+
+static void counted(void *data)
+{
+	atomic_store((atomic_bool *)data, true);
+}
+
+static void stop(void)
+{
+	uint64_t end = clock_mono_ms() + limits()->drain_ms;
+
+	service_notify("STOPPING=1");
+	log_info("server.stopping");
+	listener_stop_all();
+	fanout(drain_worker, NULL, NULL);
+	for (size_t left = 1; left && clock_mono_ms() < end;) { /* until every stream has said goodbye */
+		atomic_bool done = false;
+		atomic_store(&streams_left, 0);
+		fanout(count_streams, &done, counted);
+		while (!atomic_load(&done)) usleep(1000);
+		left = atomic_load(&streams_left);
+		if (left) usleep(10000);
+	}
+	im_writer_stop();
+	threads_stop();
+	helpers_stop();
+	control_stop();
+	store_close(im.store);
+	log_info("server.stopped");
+}
+
+static void sweep_done(struct write_op *op, int err, unsigned worker)
+{
+	(void)op;
+	(void)err;
+	(void)worker;
+}
+
+static void sweep_free(struct write_op *op)
+{
+	mem_free(op);
+}
+
+static int apply_sweep(struct txn *t, struct write_op *op)
+{
+	(void)op;
+	sm_expire(t, clock_wall_ms() - limits()->sm_resume_ms);
+	return txn_error(t);
+}
+
+/* Each minute: dead readers, old resumable states, the reserve. */
+static void sweep(void)
+{
+	struct write_op *op = NEW(struct write_op);
+
+	*op = (struct write_op){ .apply = apply_sweep, .done = sweep_done, .free = sweep_free };
+	im_write_to(op, 1);
+	store_reader_check(im.store);
+	mem_relax();
+}
+
+static void run(void)
+{
+	unsigned watchdog = service_watchdog_ms(), tick = watchdog && watchdog < 10000 ? watchdog : 10000;
+	uint64_t last_sweep = clock_mono_ms();
+
+	log_info("server.ready", LC("version", PACKAGE_VERSION), LC("data", opt.data), LU("workers", threads_count()));
+	service_notify("READY=1");
+	for (;;) {
+		enum signal_event e = signal_wait(tick);
+		if (e == SIGNAL_STOP) return;
+		if (e == SIGNAL_RELOAD) reload();
+		if (threads_alive(tick)) service_notify("WATCHDOG=1");
+		if (clock_mono_ms() - last_sweep < 60000) continue;
+		last_sweep = clock_mono_ms();
+		sweep();
+	}
+}
+
+static int usage(int code)
+{
+	fprintf(code ? stderr : stdout, "usage: vestnikd -c FILE [-t]\n"
+					"  -c FILE     configuration\n"
+					"  -t          check the configuration and exit\n"
+					"  --options   print the manual of all options\n"
+					"  --version   print the version\n");
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	bool only_test = false;
+	struct err_msg msg = { "" };
+
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) config_file = argv[++i];
+		else if (strcmp(argv[i], "-t") == 0) only_test = true;
+		else if (strcmp(argv[i], "--options") == 0) return conf_manual(option_table, stdout), 0;
+		else if (strcmp(argv[i], "--version") == 0) return puts(PACKAGE_STRING), 0;
+		else if (strcmp(argv[i], "--help") == 0) return usage(0);
+		else return usage(2);
+	}
+	if (!config_file) return usage(2);
+	umask(0077);
+	if (options_load(config_file, &opt, &msg)) return fail(&msg);
+	if (only_test) return puts("configuration: ok"), 0;
+	signal_init();
+	mem_init(8u << 20);
+	fault_init();
+	prctl(PR_SET_DUMPABLE, 0);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	atom_init();
+	handlers_init();
+	account_set_listener(on_account_changed);
+	fill_context();
+	if (start(&msg)) return fail(&msg);
+	run();
+	stop();
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* The options of vestnikd: one row each in options.c, which is also the manual (vestnikd --options). */
+#pragma once
+#include "base/conf.h"
+#include "server/net/limits.h"
+
+struct listen_option {
+	int protocol;          /* enum listen_protocol */
+	char *address;
+	uint64_t port;
+	int tls;               /* enum listen_tls */
+};
+enum listen_protocol { LISTEN_XMPP, LISTEN_HTTP };
+enum listen_tls { LISTEN_STARTTLS, LISTEN_DIRECT, LISTEN_NONE };
+
+struct options {
+	char *data;
+	struct conf_list domains;      /* char * */
+	struct conf_list listen;       /* struct listen_option */
+	char *tls_certificate, *tls_key, *tls_client_ca;
+	uint64_t scram_iterations;
+	bool directory_passwords;
+	int visibility;                /* enum im_visibility */
+	uint64_t workers;
+	int log_level;
+	char *control_socket;
+	bool allow_network_fs;
+	uint64_t map_mib;
+	struct limits limits;
+};
+extern const struct conf_option option_table[];
+/* Loads and checks what the table cannot say (tls none only on loopback, ...). 0 or an error with a text naming the cure. */
+int options_load(const char *file, struct options *out, struct err_msg *msg);
+/* The same for a text (tests). */
+int options_parse(struct str text, struct options *out, struct err_msg *msg);
