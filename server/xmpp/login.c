@@ -9,6 +9,7 @@
 #include "server/im/im.h"
 #include "server/net/limits.h"
 #include "server/net/threads.h"
+#include "xml/jid.h"
 #include "xml/build.h"
 
 void login_peer(const struct stream *st, struct sasl_peer *out)

@@ -4,7 +4,9 @@
  * Home thread of the session.
  */
 #pragma once
+#include "base/mem.h"
 #include "server/im/session.h"
+#include "storage/writer.h"
 #include "xml/build.h"
 
 /* Addressee of a stanza. */

@@ -4,6 +4,7 @@
  * account. The session (session_xmpp.h) may outlive it (XEP-0198) and be taken over by another stream.
  */
 #pragma once
+#include "base/mem.h"
 #include "server/net/conn.h"
 #include "server/xmpp/sasl.h"
 #include "xml/node.h"
