@@ -1,22 +1,28 @@
 /*
- * Bytes to stanzas: expat behind our own counters (rows X01-X16). A scanner sees every byte first: it counts bytes of the
- * stanza, of the token, depth, elements, attributes and namespace declarations, refuses DTD, PI, comments, UTF-16 and feeds expat
- * whole tokens only, so that no expat version can hold a finished stanza back (X07) or re-scan a growing token (X06).
- * Expat objects come from a per-thread pool and go back to it whenever the stream rests between stanzas: an idle stream
- * owns no parser. Pooled parsers are replaced after a bounded amount of input. One thread at a time per parser; a parser may
- * move with its connection while it rests (parser_is_idle).
+ * Bytes to stanzas: expat behind our own counters (rows X01-X16). A scanner sees every byte first, as it arrives: it counts
+ * bytes of the stanza, of the token, depth, elements, attributes and namespace declarations and refuses DTD, PI, comments and
+ * UTF-16. Expat gets whole stanzas only, one call each, so no expat version can hold a finished stanza back (X07) or
+ * re-scan a growing token (X06), and errors inside a stanza that only expat sees (unknown entity, bad UTF-8, mismatched tags)
+ * are reported when its last byte is there. An unfinished stanza waits as raw bytes, at most limits.stanza_bytes of them.
+ * Expat objects belong to the thread, not to streams: an idle stream owns nothing but struct parser, below 300 bytes.
+ * White space between stanzas (keep-alive) is skipped; any other text there is not-well-formed, as are a byte order mark,
+ * an XML declaration that is not the first thing but for white space is restricted-xml.
+ * One thread at a time per parser; a parser may move with its connection at any time outside of parser_feed.
  */
 #pragma once
 #include "xml/node.h"
 
+/* All are the largest allowed values. A stanza itself has depth 1; elements counts what is inside it. */
 struct parser_limits {
-	size_t stanza_bytes; /* one child of the stream */
-	size_t token_bytes;  /* one unfinished tag, reference or CDATA section */
-	unsigned depth, elements, attributes, namespaces;
+	size_t stanza_bytes; /* one child of the stream, or its header */
+	size_t token_bytes;  /* one tag, CDATA section or XML declaration */
+	unsigned depth, elements;
+	unsigned attributes, namespaces; /* of one element; declarations are not counted as attributes */
 };
+#define PARSER_NS_BYTES 1024 /* of one namespace name */
 struct parser_events {
-	/* Start tag of the stream (or BOSH body); attributes only, with stream:… resolved. xmlns declarations: header->ns and
-	 * parser_content_ns(). The node lives until the callback returns. */
+	/* Start tag of the stream, whatever its name and namespace: attributes only, prefixes resolved. xmlns declarations:
+	 * header->ns and parser_content_ns(). In the arena given to parser_feed. */
 	void (*on_open)(void *ctx, struct node *header);
 	/* One complete child of the stream, in the arena given to parser_feed. */
 	void (*on_stanza)(void *ctx, struct node *stanza);
@@ -47,7 +53,7 @@ int parser_feed(struct parser *p, struct arena *a, const char *data, size_t n, s
 void parser_stop(struct parser *p);
 /* Default namespace declared by the stream header for its content ("jabber:client" expected). */
 struct str parser_content_ns(const struct parser *p);
-/* True between stanzas with nothing buffered: holds no expat object, may change threads. */
+/* True between stanzas with nothing buffered. */
 bool parser_is_idle(const struct parser *p);
 /* The stream error condition (an atom-like text such as "policy-violation") and an English text saying which limit. */
 const char *parser_error_condition(int error);
@@ -55,5 +61,7 @@ const char *parser_error_text(const struct parser *p);
 
 /* One whole document (WebSocket frame, BOSH body, import): the same counters and refusals. 0 or a parser_error. */
 int parse_document(struct arena *a, struct str bytes, const struct parser_limits *limits, struct node **out_root);
-/* Frees this thread's pooled parsers (thread end). */
+/* Frees this thread's pooled parsers now; done at thread end by itself. */
 void parser_pool_clear(void);
+/* Calls into expat made by this thread so far: what a test can count instead of time (row X06). */
+uint64_t parser_expat_calls(void);
