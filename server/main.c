@@ -7,7 +7,6 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "config.h"
 #include "server/admin/control.h"
 #include "server/im/account.h"
 #include "server/im/fanout.h"

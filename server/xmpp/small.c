@@ -1,6 +1,5 @@
 /* Four small questions: ping (XEP-0199), entity time (XEP-0202), software version (XEP-0092), and the session iq of RFC 3921 clients. */
 #include "base/clock.h"
-#include "config.h"
 #include "server/xmpp/request.h"
 #include "xml/datetime.h"
 
