@@ -1,0 +1,201 @@
+/* See im_rig.h. All calls on the main thread of the test. */
+#include "tests/lib/im_rig.h"
+#include "base/mem.h"
+#include "server/im/account.h"
+#include "server/net/threads.h"
+#include "storage/migrate.h"
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <time.h>
+
+enum { HELPERS = 2 };
+static const char *const domains[] = { "example.org", "other.example" };
+
+struct run {
+	struct mail mail;
+	void (*fn)(void *arg);
+	void *arg;
+	struct gate gate;
+};
+
+void gate_init(struct gate *g)
+{
+	sem_init(&g->sem, 0, 0);
+}
+
+void gate_open(struct gate *g)
+{
+	sem_post(&g->sem);
+}
+
+bool gate_wait(struct gate *g)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += 20;
+	while (sem_timedwait(&g->sem, &t))
+		if (errno != EINTR)
+			return false;
+	return true;
+}
+
+static void run_mail(struct mail *m)
+{
+	struct run *r = (struct run *)(void *)m;
+
+	r->fn(r->arg);
+	gate_open(&r->gate);
+}
+
+void rig_run(unsigned worker, void (*fn)(void *arg), void *arg)
+{
+	struct run r = { .mail.deliver = run_mail, .fn = fn, .arg = arg };
+
+	gate_init(&r.gate);
+	threads_post(worker, &r.mail);
+	bool came = gate_wait(&r.gate);
+	assert(came);
+}
+
+void rig_start(unsigned workers, const char *dir)
+{
+	struct store_options o = { .map_bytes = 1 << 24, .max_readers = 64, .allow_network_fs = true };
+	struct err_msg msg;
+
+	if (!dir)
+		im.store = store_open_mem();
+	else if (store_open_lmdb(dir, &o, &im.store, &msg))
+		assert(!"the store opens");
+	int err = migrate_check(im.store, &msg);
+	assert(!err);
+	err = store_secret(im.store, im.secret);
+	assert(!err);
+	im.domains = domains;
+	im.n_domains = sizeof(domains) / sizeof(domains[0]);
+	im.scram_iterations = 4096;
+	im.directory_owns_passwords = false;
+	err = threads_init(workers);
+	assert(!err);
+	err = im_writer_start();
+	assert(!err);
+	err = helpers_start(HELPERS);
+	assert(!err);
+	err = threads_start(NULL, NULL);
+	assert(!err);
+}
+
+void rig_stop(void)
+{
+	rig_settle();
+	helpers_stop();
+	im_writer_stop();
+	threads_stop();
+	store_close(im.store);
+	im.store = NULL;
+}
+
+struct add {
+	struct account_op op;
+	struct gate gate;
+	int err;
+};
+
+static void add_done(void *ctx, int err, uint32_t id)
+{
+	struct add *a = ctx;
+
+	(void)id;
+	a->err = err;
+	gate_open(&a->gate);
+}
+
+static void add_start(void *arg)
+{
+	struct add *a = arg;
+
+	account_add(&a->op, add_done, a);
+}
+
+int rig_add(const char *domain, const char *local, const char *password)
+{
+	struct add a = { .op = { .domain = str_c(domain), .local = str_c(local), .password = str_c(password), .actor = STR("test") } };
+
+	gate_init(&a.gate);
+	rig_run(0, add_start, &a);
+	bool came = gate_wait(&a.gate);
+	assert(came);
+	return a.err;
+}
+
+/* One job per helper; they meet at a barrier, so every earlier job has been run and its mail posted. Then an operation follows
+ * the earlier ones through the writer. */
+struct settle {
+	struct job job;
+	struct write_op op;
+	pthread_barrier_t *barrier;
+	struct gate gate;
+};
+
+static int settle_apply(struct txn *t, struct write_op *op)
+{
+	(void)t;
+	(void)op;
+	return 0;
+}
+
+static void settle_done(struct write_op *op, int err, unsigned worker)
+{
+	(void)op;
+	(void)err;
+	(void)worker;
+}
+
+static void settle_free(struct write_op *op)
+{
+	gate_open(&list_entry(op, struct settle, op)->gate);
+}
+
+static void settle_run(struct job *j)
+{
+	pthread_barrier_wait(list_entry(j, struct settle, job)->barrier);
+}
+
+static void settle_back(struct job *j)
+{
+	struct settle *s = list_entry(j, struct settle, job);
+
+	s->op.apply = settle_apply;
+	s->op.done = settle_done;
+	s->op.free = settle_free;
+	im_write(&s->op);
+}
+
+static void settle_start(void *arg)
+{
+	struct settle *s = arg;
+
+	s->job.run = settle_run;
+	s->job.done = settle_back;
+	int err = helpers_submit(&s->job);
+	assert(!err);
+}
+
+void rig_settle(void)
+{
+	pthread_barrier_t barrier;
+	struct settle s[HELPERS] = { 0 };
+
+	pthread_barrier_init(&barrier, NULL, HELPERS);
+	for (int i = 0; i < HELPERS; i++) {
+		s[i].barrier = &barrier;
+		gate_init(&s[i].gate);
+		rig_run(0, settle_start, &s[i]);
+	}
+	for (int i = 0; i < HELPERS; i++) {
+		bool came = gate_wait(&s[i].gate);
+		assert(came);
+	}
+	pthread_barrier_destroy(&barrier);
+}
