@@ -110,18 +110,25 @@ struct copy {
 static struct copy get(const char *local)
 {
 	struct account_rec rec;
-	struct copy c = { 0 };
+	struct copy c;
+
+	memset(&c, 0, sizeof(c));
 	struct txn *t = im_read();
 
 	if (account_get(t, STR("example.org"), str_c(local), &rec) == 0) {
-		c = (struct copy){ true, rec.disabled, rec.is_admin, rec.directory_owned, rec.id, rec.credentials_epoch, { 0 } };
+		c.found = true;
+		c.disabled = rec.disabled;
+		c.is_admin = rec.is_admin;
+		c.directory_owned = rec.directory_owned;
+		c.id = rec.id;
+		c.epoch = rec.credentials_epoch;
 		memcpy(c.scram, rec.scram, sizeof(c.scram));
 	}
 	is_int(txn_commit(t), 0);
 	return c;
 }
 
-TEST(add)
+TEST(add_stores_keys_and_refuses_doubles)
 {
 	uint32_t id = 0, second = 0;
 
