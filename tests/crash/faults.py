@@ -1,0 +1,127 @@
+"""Row D06: the ledger under a failing disk. The LD_PRELOAD shim (tests/lib/fault_preload.c) makes writes and syncs of the data
+directory fail; nothing may be acknowledged without its data, the errors must be clear, and service must come back by itself."""
+import os
+import subprocess
+import tempfile
+import time
+
+import server as servers
+from ledger import World
+from tap import Skip
+
+SHIM = os.path.join(servers.ROOT, "tests", "lib", "fault_preload.c")
+
+
+class Fault:
+    """rule: CALL:N:ERROR:COUNT of the shim; lasting: until the disk is 'repaired', else the fault passes by itself."""
+
+    def __init__(self, name, rule, lasting=False, must_live=False):
+        self.name, self.rule, self.lasting, self.must_live = name, rule, lasting, must_live
+
+
+FAULTS = [
+    Fault("disk full for a while: refused with resource-constraint, taken again when there is room", "anywrite:1:ENOSPC:0", True, True),
+    Fault("quota exceeded for a while", "anywrite:1:EDQUOT:0", True, True),
+    Fault("sync fails for a while", "anysync:1:EIO:0", True),
+    Fault("the 1st write fails", "anywrite:1:EIO:1"),
+    Fault("the 2nd write fails", "anywrite:2:EIO:1"),
+    Fault("the 3rd write fails", "anywrite:3:EIO:1"),
+    Fault("the 8th write fails", "anywrite:8:EIO:1"),
+    Fault("the 21st write is full disk", "anywrite:21:ENOSPC:1"),
+    Fault("the 5th write is short", "anywrite:5:short:1"),
+    Fault("the 1st sync fails", "anysync:1:EIO:1"),
+    Fault("the 4th sync fails", "anysync:4:EIO:1"),
+]
+
+
+def plain_vestnikd():
+    """A daemon without sanitizers: the shim does not mix with them."""
+    for folder in (os.environ.get("BUILD_PLAIN"), os.environ.get("BUILD"), os.path.join(servers.ROOT, "build")):
+        path = folder and os.path.join(folder, "vestnikd")
+        if path and os.access(path, os.X_OK):
+            libs = subprocess.run(["ldd", path], capture_output=True, text=True).stdout
+            if "libasan" not in libs and "libubsan" not in libs and "libtsan" not in libs:
+                return path
+    raise Skip("no vestnikd without sanitizers (BUILD_PLAIN)")
+
+
+def build_shim(folder):
+    out = os.path.join(folder, "fault_preload.so")
+    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-shared", "-fPIC", "-fvisibility=hidden", "-I" + servers.ROOT, "-o", out, SHIM,
+                    "-ldl"], check=True)
+    return out
+
+
+class Watched:
+    """Keeps the daemon running like an init system does, once the disk is well again."""
+
+    def __init__(self, srv, world):
+        self.srv, self.world, self.exits = srv, world, []
+
+    def look(self, may_start):
+        if self.srv.proc and self.srv.proc.poll() is not None:
+            self.world.up.clear()
+            self.exits.append(self.srv._reap(5))
+        if self.srv.proc is None and may_start:
+            self.srv.start()
+            self.world.up.set()
+
+
+def _wait(what, test, watched, may_start, timeout_s=30):
+    deadline = time.monotonic() + timeout_s
+    while not test():
+        watched.look(may_start)
+        if time.monotonic() > deadline:
+            raise AssertionError("waited %d s for: %s; %s\nlog:\n%s" % (timeout_s, what, watched.world.summary(), watched.srv.log_tail(15)))
+        time.sleep(0.05)
+
+
+def _count(path):
+    try:
+        with open(path) as f:
+            return len(f.readlines())
+    except FileNotFoundError:
+        return 0
+
+
+def fault_round(tap, args, fault):
+    daemon = plain_vestnikd()
+    srv = servers.make("vestnik", domains=["ledger.test"])
+    srv.command = lambda: [daemon, "-c", srv.conf]
+    bad_disk, fault_log = os.path.join(srv.dir, "bad"), os.path.join(srv.dir, "faults.log")
+    srv.env = {"LD_PRELOAD": build_shim(srv.dir), "FAULT_PRELOAD": "%s:%s" % (fault.rule, srv.data),
+               "FAULT_PRELOAD_WHILE": bad_disk, "FAULT_PRELOAD_LOG": fault_log}
+    srv.expected_errors = [".*"]
+    w = World(srv, tempfile.mkdtemp(prefix="ledger-"), args.clients, "fault %s" % args.seed)
+    w.start()
+    watched = Watched(srv, w)
+    acked = lambda: sum(len(t.ledger.acked) for t in w.talkers)  # noqa: E731
+    refused = lambda: sum(len(t.ledger.refused) for t in w.talkers)  # noqa: E731
+    _wait("load", lambda: acked() > 50, watched, True)
+    open(bad_disk, "w").close()
+    _wait("the fault to hit", lambda: _count(fault_log) > 0, watched, not fault.lasting)
+    if fault.lasting:
+        before = acked()
+        _wait("an error for the senders or an orderly exit", lambda: refused() or watched.exits, watched, False)
+        time.sleep(0.3)  # let it hurt for a while
+        watched.look(False)
+        if fault.must_live:
+            assert not watched.exits, "the daemon ended on %s, it should refuse writes only; log:\n%s" % (fault.rule, srv.log_tail(15))
+        tap.note("%s: %d acknowledged meanwhile (reads and what was in flight)" % (fault.name, acked() - before))
+    os.unlink(bad_disk)
+    mark = acked()
+    _wait("service to come back", lambda: acked() > mark + 50 or w.errors, watched, True)
+    pending = w.settle()
+    watched.look(True)
+    bad = w.check()
+    if pending:
+        bad.insert(0, "did not become quiet, still waiting for: %s" % " ".join(pending[:10]))
+    bad += ["%s refused with %s" % (m, c) for t in w.talkers for m, c in t.ledger.refused.items() if c != "resource-constraint"]
+    bad += ["exit code %s" % c for c in watched.exits if c != 1]
+    shown = [l for l in srv.log if "level=error" in l or "level=warn" in l]
+    if not shown and (watched.exits or refused()):
+        bad.append("no line in the log tells of the fault")
+    tap.note("%s: %s; exits %s; %s" % (fault.name, w.summary(), watched.exits, shown[0] if shown else "no log line"))
+    srv.stop()
+    srv.check_log()
+    assert not bad, "%d broken promises (ledgers in %s)\n%s" % (len(bad), w.folder, "\n".join(bad[:20]))
