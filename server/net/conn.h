@@ -16,17 +16,20 @@ struct conn_events {
 	void (*on_secure)(struct conn *c);
 	/* The output queue was fully handed to the kernel at the end of a turn. May be NULL. */
 	void (*on_drained)(struct conn *c);
-	/* Last call: peer closed, error (negative code), time-out, or our conn_close finished. The conn is freed afterwards. */
+	/* Last call; the conn is freed afterwards. err: 0 our conn_close finished, ERR_CLOSED the peer closed, ERR_TIMEOUT (TLS handshake,
+	 * TCP_USER_TIMEOUT), ERR_CRYPTO failed handshake, what conn_abort was given, or another code. */
 	void (*on_closed)(struct conn *c, int err);
 };
 struct conn_stats { uint64_t rx_bytes, tx_bytes; /* on the wire, ciphertext for TLS */ };
+void conn_get_stats(const struct conn *c, struct conn_stats *out);
 
-/* Takes over a connected socket (non-blocking) on the current loop. tls: handshake first when not NULL (direct TLS). */
+/* Takes over a connected socket on the current loop; never NULL. tls: handshake first when not NULL (direct TLS); the conn takes its
+ * own reference. Writes before the end of the handshake are queued. */
 struct conn *conn_new(int fd, const struct conn_events *ev, void *user, struct tls_context *tls);
 void *conn_user(const struct conn *c);
 void conn_set_user(struct conn *c, const struct conn_events *ev, void *user);
 /* Queues bytes (copied) / a chunk range (shared). ERR_LIMIT when the queue would pass its maximum: nothing was queued and
- * on_data pauses; the caller decides (detach the session, close). ERR_CLOSED after close. */
+ * on_data pauses until the queue is half empty; the caller decides (detach the session, close). ERR_CLOSED after close. */
 int conn_write(struct conn *c, struct str s);
 int conn_write_chunk(struct conn *c, struct chunk *k, size_t off, size_t n);
 /* Sets the maximum of queued bytes. */
@@ -34,21 +37,24 @@ void conn_set_output_max(struct conn *c, size_t max_bytes);
 size_t conn_queued(const struct conn *c);
 /* Makes this turn's output go out now instead of before sleeping (rarely needed). */
 void conn_flush(struct conn *c);
-/* Flushes, then closes (within a few seconds); on_data stops at once. / Closes at once. on_closed follows, never nested inside
- * this call. */
+/* Flushes (5 s at most), sends close_notify and FIN, waits up to 3 s for the peer's so that the last words arrive; on_data stops at
+ * once. / Closes at once. on_closed follows, never nested inside this call. Not while detached. */
 void conn_close(struct conn *c);
 void conn_abort(struct conn *c, int err);
 bool conn_is_closing(const struct conn *c);
 /* Stops / resumes reading (back-pressure); counted: each pause needs one resume. */
 void conn_pause(struct conn *c);
 void conn_resume(struct conn *c);
+/* True while input is held back for any reason. A stream that sees it after a stanza may give the rest back by conn_unread(). */
+bool conn_is_paused(const struct conn *c);
 /* Token buckets for input; exceeding pauses reading until paid back (row E03). 0 = no limit. */
 void conn_set_rate(struct conn *c, uint64_t bytes_per_s, uint64_t burst);
 /* Charges n stanzas against the stanza bucket (called by the stream). */
 void conn_set_stanza_rate(struct conn *c, uint64_t per_s, uint64_t burst);
 void conn_charge_stanza(struct conn *c);
-/* Server side of STARTTLS: call after queueing <proceed/>; it is flushed in clear first. ERR_CONFLICT when input of this
- * segment is still unprocessed (row A05: the caller closes). */
+/* Server side of STARTTLS: call from on_data after queueing <proceed/>; it is flushed in clear first. What the caller has of the segment
+ * behind <starttls/> it gives back by conn_unread() before. ERR_CONFLICT when there is such input, here or still in the kernel
+ * (row A05: nothing in the clear may follow), ERR_LIMIT when <proceed/> does not go out at once: the caller closes. */
 int conn_starttls(struct conn *c, struct tls_context *tls);
 bool conn_is_tls(const struct conn *c);
 /* NULL when plain. For channel binding and client certificates, see tls.h. */
@@ -62,9 +68,12 @@ uint64_t conn_id(const struct conn *c);
 uint64_t conn_tx_total(const struct conn *c);
 uint64_t conn_tx_confirmed(struct conn *c);
 /* Takes the connection off its loop / attaches it to the current loop; in between only the holder may touch it. Bytes that were
- * read but not consumed travel along: conn_unread() gives them back to the front before detaching. */
+ * read but not consumed travel along: conn_unread() gives them back to the front before detaching; they come again by on_data. Not
+ * while closing (conn_is_closing) or in a TLS handshake. After conn_detach inside on_data the conn is not touched any more by it. */
 void conn_unread(struct conn *c, const char *data, size_t n);
 void conn_detach(struct conn *c);
 void conn_attach(struct conn *c);
 /* Monotonic ms of the last byte read. */
 uint64_t conn_last_rx(const struct conn *c);
+/* Connections that exist in this process. Any thread. */
+uint64_t conn_count(void);

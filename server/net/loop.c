@@ -26,6 +26,7 @@ struct loop {
 	int epoll_fd;
 	struct watch wake; /* eventfd */
 	atomic_bool stop, sleeping;
+	atomic_uint_fast64_t turn_began_ms; /* 0 while sleeping */
 	uint64_t now_ms;
 	struct heap timers;
 	bool firing;
@@ -166,11 +167,19 @@ static void fetch_events(struct loop *l)
 		if (!has_work(l))
 			timeout_ms = sleep_ms(l);
 	}
+	atomic_store_explicit(&l->turn_began_ms, 0, memory_order_relaxed);
 	int n = epoll_wait(l->epoll_fd, l->events, EVENTS_MAX, timeout_ms);
 	atomic_store(&l->sleeping, false);
 	assert(n >= 0 || errno == EINTR);
 	l->n_events = n > 0 ? n : 0;
 	l->now_ms = clock_mono_ms();
+	atomic_store_explicit(&l->turn_began_ms, l->now_ms, memory_order_relaxed);
+}
+
+uint64_t loop_busy_ms(struct loop *l)
+{
+	uint64_t began = atomic_load_explicit(&l->turn_began_ms, memory_order_relaxed), now = clock_mono_ms();
+	return began != 0 && now > began ? now - began : 0;
 }
 
 void loop_run(struct loop *l)

@@ -57,6 +57,8 @@ void loop_undefer(struct deferred *d);
 void loop_wake(struct loop *l);
 /* The mail step of a turn: take delivers what waits (true: something was there), waiting asks without taking. Set by mailbox.c. */
 void loop_set_mail(struct loop *l, bool (*take)(void *ctx), bool (*waiting)(void *ctx), void *ctx);
+/* Milliseconds since the present turn began; 0 while the loop sleeps. For a watchdog. Any thread. */
+uint64_t loop_busy_ms(struct loop *l);
 /* Buffers of the loop's thread, valid until another connection of it runs: 64 KiB for input, 16 KiB to join small output. */
 char *loop_read_buffer(struct loop *l);
 char *loop_write_buffer(struct loop *l);

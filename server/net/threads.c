@@ -121,6 +121,7 @@ int threads_start(void (*init)(unsigned worker), void (*fini)(unsigned worker))
 void threads_stop(void)
 {
 	bool ran = n_workers > 0 && workers[n_workers - 1].running;
+	helpers_stop(); /* their results go home by mail */
 	for (unsigned i = 0; i < n_workers; i++)
 		loop_stop(workers[i].loop);
 	for (unsigned i = 0; i < n_workers; i++) {
@@ -151,6 +152,15 @@ struct loop *threads_loop(unsigned worker)
 {
 	assert(worker < n_workers);
 	return workers[worker].loop;
+}
+
+bool threads_alive(unsigned max_turn_ms)
+{
+	for (unsigned i = 0; i < n_workers; i++) {
+		if (loop_busy_ms(workers[i].loop) > max_turn_ms)
+			return false;
+	}
+	return true;
 }
 
 unsigned threads_home(struct str bare_jid)

@@ -10,12 +10,14 @@ int threads_init(unsigned n);
 /* Ties worker i to the i-th CPU that this process may use. Before threads_start; off by default. */
 void threads_pin(bool on);
 int threads_start(void (*init)(unsigned worker), void (*fini)(unsigned worker));
-/* Stops all loops, delivers the mail that is still under way, joins; then frees them. Main thread, after helpers_stop. */
+/* Stops the helpers and all loops, delivers the mail that is still under way, joins; then frees them. Main thread. */
 void threads_stop(void);
 unsigned threads_count(void);
 /* Index of the calling worker; -1 outside. */
 int threads_self(void);
 struct loop *threads_loop(unsigned worker);
+/* True when no worker has been busy with one turn for longer than max_turn_ms (for the watchdog). Main thread. */
+bool threads_alive(unsigned max_turn_ms);
 /* Home of a bare JID (stable hash). */
 unsigned threads_home(struct str bare_jid);
 /* Sends mail to a worker (any thread); to itself too: delivered in the next step of its turn, never nested. */
