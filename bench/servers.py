@@ -138,7 +138,7 @@ class Ejabberd(Server):
 
     @classmethod
     def installed(cls):
-        return bool(glob.glob("/usr/lib/*/ejabberd-*/ebin")) and bool(glob.glob("/usr/lib/*/p1_sqlite3-*"))
+        return bool(glob.glob("/usr/lib/*/ejabberd-*/ebin")) and bool(glob.glob("/usr/lib/erlang/lib/p1_sqlite3-*"))
 
     def version(self):
         return "ejabberd " + package_version("ejabberd")
