@@ -340,6 +340,8 @@ static void client_read(struct client *c)
 			return;
 		}
 		client_input(c, buf, (size_t)r);
+		if (c->state == CLIENT_HANDSHAKE)
+			handshake(c); /* only now: it may finish in one call, and then a new stream begins */
 		if (!c->ssl && (size_t)r < sizeof buf)
 			return;
 	}

@@ -310,7 +310,7 @@ listen:
   - {{ protocol: xmpp, address: "127.0.0.1", port: {tls_port}, tls: starttls }}
 tls: {{ certificate: {cert}, key: {key} }}
 auth: {{ scram_iterations: 4096 }}
-org: {{ visibility: {see} }}
+company: {{ visibility: {see} }}
 limits:
   rate_bytes: 1073741824
   rate_bytes_burst: 1073741824
