@@ -24,10 +24,10 @@ static size_t base64(const void *p, size_t n, char *out)
 	return (size_t)EVP_EncodeBlock((unsigned char *)out, p, (int)n);
 }
 
-/* Decoded length; 0 when the text is no base64 or too long. */
+/* Decoded length, a NUL behind it; 0 when the text is no base64 or too long. */
 static size_t unbase64(const char *p, size_t n, char *out, size_t max)
 {
-	if (n % 4 != 0 || n / 4 * 3 > max || n == 0)
+	if (n % 4 != 0 || n / 4 * 3 >= max || n == 0)
 		return 0;
 	int k = EVP_DecodeBlock((unsigned char *)out, (const unsigned char *)p, (int)n);
 	if (k < 0)
@@ -35,6 +35,7 @@ static size_t unbase64(const char *p, size_t n, char *out, size_t max)
 	size_t len = (size_t)k;
 	for (size_t i = n; i > 0 && p[i - 1] == '=' && n - i < 2; i--)
 		len--;
+	out[len] = 0;
 	return len;
 }
 
