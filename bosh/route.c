@@ -1,0 +1,134 @@
+/* Route tables, JSON answers and errors in one shape. Worker of the connection. */
+#include "bosh/route.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include <jansson.h>
+#include <string.h>
+
+static const struct route *const *all_tables;
+
+void route_init(const struct route *const *tables)
+{
+	all_tables = tables;
+}
+
+static bool path_matches(const char *pattern, struct str path)
+{
+	size_t n = strlen(pattern);
+
+	if (n && pattern[n - 1] == '*') return path.n >= n - 1 && memcmp(path.p, pattern, n - 1) == 0;
+	return str_eq_c(path, pattern);
+}
+
+static bool method_matches(const char *method, struct str asked)
+{
+	return str_eq_c(asked, method) || (strcmp(method, "GET") == 0 && str_eq_c(asked, "HEAD"));
+}
+
+void route_request(struct http_request *rq)
+{
+	bool path_known = false;
+
+	for (size_t t = 0; all_tables[t]; t++)
+		for (const struct route *r = all_tables[t]; r->path; r++) {
+			if (!path_matches(r->path, rq->path)) continue;
+			path_known = true;
+			if (!method_matches(r->method, rq->method)) continue;
+			if (r->auth == ROUTE_CONTROL && !rq->is_control)
+				answer_error(rq, 403, "forbidden", "This is only offered on the control socket");
+			else r->handle(rq);
+			return;
+		}
+	if (path_known) answer_error(rq, 405, "method", "This address does not take that method");
+	else answer_error(rq, 404, "not_found", "There is nothing at this address");
+}
+
+void json_str(struct buf *b, struct str s)
+{
+	buf_byte(b, '"');
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c == '"' || c == '\\') buf_printf(b, "\\%c", c);
+		else if (c < 0x20) buf_printf(b, "\\u%04x", c);
+		else buf_byte(b, (char)c);
+	}
+	buf_byte(b, '"');
+}
+
+void answer_json(struct http_request *rq, unsigned status, struct str json)
+{
+	http_answer(rq, status, "application/json", json, NULL);
+}
+
+void answer_error(struct http_request *rq, unsigned status, const char *code, const char *text)
+{
+	struct buf b;
+
+	buf_init(&b, 65536);
+	buf_lit(&b, "{\"error\":{\"code\":");
+	json_str(&b, str_c(code));
+	buf_lit(&b, ",\"text\":");
+	json_str(&b, str_c(text));
+	buf_lit(&b, "}}\n");
+	answer_json(rq, status, buf_str(&b));
+	buf_clear(&b);
+}
+
+static const struct {
+	int err;
+	unsigned status;
+	const char *code;
+} errors[] = {
+	{ ERR_SYNTAX, 400, "bad_request" }, { ERR_LIMIT, 413, "limit" },       { ERR_NOT_FOUND, 404, "not_found" },
+	{ ERR_EXISTS, 409, "exists" },      { ERR_CONFLICT, 409, "conflict" }, { ERR_FORBIDDEN, 403, "forbidden" },
+	{ ERR_AUTH, 401, "unauthorized" },  { ERR_AGAIN, 503, "busy" },        { ERR_NO_SPACE, 507, "no_space" },
+	{ 0, 500, "internal" },
+};
+
+void answer_err(struct http_request *rq, int err, const char *text)
+{
+	size_t i = 0;
+
+	while (errors[i].err && errors[i].err != err) i++;
+	answer_error(rq, errors[i].status, errors[i].code, text ? text : err_text(err));
+}
+
+struct json_body {
+	json_t *root;
+};
+
+struct json_body *json_parse(struct http_request *rq)
+{
+	json_error_t e;
+	json_t *root = json_loadb(rq->body.n ? rq->body.p : "{}", rq->body.n ? rq->body.n : 2, JSON_REJECT_DUPLICATES, &e);
+
+	if (root && json_is_object(root)) {
+		struct json_body *j = NEW(struct json_body);
+		j->root = root;
+		return j;
+	}
+	json_decref(root);
+	answer_error(rq, 400, "bad_request", "The body must be one JSON object in UTF-8");
+	return NULL;
+}
+
+struct str json_get(const struct json_body *j, const char *name)
+{
+	json_t *v = json_object_get(j->root, name);
+
+	return v && json_is_string(v) ? str_of(json_string_value(v), json_string_length(v)) : STR_NONE;
+}
+
+bool json_get_bool(const struct json_body *j, const char *name, bool def)
+{
+	json_t *v = json_object_get(j->root, name);
+
+	return v && json_is_boolean(v) ? json_is_true(v) : def;
+}
+
+void json_free(struct json_body *j)
+{
+	if (!j) return;
+	json_decref(j->root);
+	mem_free(j);
+}

@@ -1,0 +1,31 @@
+/* Routes: which function answers which method and path. Tables of the API files are listed in server/admin/control.c. Worker of the connection. */
+#pragma once
+#include "bosh/http.h"
+
+enum route_auth {
+	ROUTE_OPEN,      /* anybody */
+	ROUTE_CONTROL,   /* the control socket only (tokens come with the public API) */
+};
+struct route {
+	const char *method, *path;   /* path NULL ends the table; a final "*" matches the rest */
+	enum route_auth auth;
+	http_handler_fn *handle;
+};
+/* Sets the tables (NULL-terminated array that stays valid). Main, before the workers start. */
+void route_init(const struct route *const *tables);
+/* Answers 404, 405, 403 itself. */
+void route_request(struct http_request *rq);
+
+/* JSON answers of the API: {"error": {"code": ..., "text": ...}} for errors. */
+void answer_json(struct http_request *rq, unsigned status, struct str json);
+void answer_error(struct http_request *rq, unsigned status, const char *code, const char *text);
+/* Status and code that fit an ERR_* code; text NULL: the code's own. */
+void answer_err(struct http_request *rq, int err, const char *text);
+/* Appends a JSON string with quotes. */
+void json_str(struct buf *b, struct str s);
+/* Member of the request's JSON body as text; NONE when absent or not a string. The body is parsed once. */
+struct json_body;
+struct json_body *json_parse(struct http_request *rq);
+struct str json_get(const struct json_body *j, const char *name);
+bool json_get_bool(const struct json_body *j, const char *name, bool def);
+void json_free(struct json_body *j);
