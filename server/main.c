@@ -191,6 +191,9 @@ static void fill_context(void)
 	im.scram_iterations = (uint32_t)opt.scram_iterations;
 	im.started_ms = clock_wall_ms();
 	im.data_dir = opt.data;
+	const struct listen_option *l = opt.listen.v;
+	for (size_t i = opt.listen.n; i-- > 0;)
+		if (l[i].protocol == LISTEN_XMPP) snprintf(im.xmpp_port, sizeof im.xmpp_port, "%u", (unsigned)l[i].port);
 	apply_options();
 	if (!opt.control_socket[0]) {
 		size_t n = strlen(opt.data) + sizeof "/control.sock";
@@ -315,6 +318,26 @@ static void sweep(void)
 	mem_relax();
 }
 
+/* Every worker answered the last question: only then the watchdog is fed, so a stuck worker ends in a restart. */
+static atomic_bool beat_answered = true;
+
+static void beat(void *data)
+{
+	(void)data;
+}
+
+static void beat_done(void *data)
+{
+	atomic_store((atomic_bool *)data, true);
+}
+
+static void feed_watchdog(void)
+{
+	if (!atomic_exchange(&beat_answered, false)) return;
+	service_notify("WATCHDOG=1");
+	fanout(beat, &beat_answered, beat_done);
+}
+
 static void run(void)
 {
 	unsigned watchdog = service_watchdog_ms(), tick = watchdog && watchdog < 10000 ? watchdog : 10000;
@@ -326,7 +349,8 @@ static void run(void)
 		enum signal_event e = signal_wait(tick);
 		if (e == SIGNAL_STOP) return;
 		if (e == SIGNAL_RELOAD) reload();
-		if (threads_alive(tick)) service_notify("WATCHDOG=1");
+		feed_watchdog();
+		log_report_dropped(false);
 		if (clock_mono_ms() - last_sweep < 60000) continue;
 		last_sweep = clock_mono_ms();
 		sweep();
@@ -368,6 +392,7 @@ int main(int argc, char **argv)
 	atom_init();
 	handlers_init();
 	account_set_listener(on_account_changed);
+	presence_init();
 	fill_context();
 	if (start(&msg)) return fail(&msg);
 	run();

@@ -19,6 +19,7 @@ struct im {
 	uint8_t secret[32];               /* store_secret() */
 	uint64_t started_ms;              /* wall clock */
 	const char *data_dir;
+	char xmpp_port[8];                /* of the first XMPP listener: told on the first page */
 };
 extern struct im im;
 
