@@ -230,6 +230,10 @@ int tls_channel_binding(struct tls_session *s, enum tls_binding kind, uint8_t ou
 		return ERR_UNSUPPORTED;
 	if (kind == TLS_EXPORTER)
 		return export_binding(s->ssl, out);
+	if (kind == TLS_UNIQUE) { /* RFC 5929 section 3: the first Finished message, ours when a session was resumed */
+		size_t n = SSL_session_reused(s->ssl) ? SSL_get_finished(s->ssl, out, 64) : SSL_get_peer_finished(s->ssl, out, 64);
+		return n > 0 && n <= 64 ? (int)n : ERR_UNSUPPORTED;
+	}
 	if (s->context->end_point_n > 0)
 		memcpy(out, s->context->end_point, (size_t)s->context->end_point_n);
 	return s->context->end_point_n;

@@ -22,7 +22,7 @@ int tls_context_new(const struct tls_options *o, struct tls_context **out, struc
 struct tls_context *tls_context_ref(struct tls_context *c);
 void tls_context_unref(struct tls_context *c);
 
-enum tls_binding { TLS_EXPORTER, TLS_SERVER_END_POINT };
+enum tls_binding { TLS_EXPORTER, TLS_SERVER_END_POINT, TLS_UNIQUE };
 /* Channel binding data (RFC 9266: TLS 1.3, or 1.2 with extended master secret; RFC 5929 section 4); returns length or ERR_UNSUPPORTED. */
 int tls_channel_binding(struct tls_session *s, enum tls_binding kind, uint8_t out[64]);
 /* "TLSv1.3" and cipher name for logs and vestnikctl sessions. */

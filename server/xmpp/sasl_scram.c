@@ -134,6 +134,8 @@ static bool binding_kind(struct str name, enum tls_binding *out)
 		*out = TLS_EXPORTER;
 	else if (str_eq(name, STR("tls-server-end-point")))
 		*out = TLS_SERVER_END_POINT;
+	else if (str_eq(name, STR("tls-unique"))) /* not advertised: Python clients (slixmpp) know no other, and take it on TLS 1.3 too */
+		*out = TLS_UNIQUE;
 	else
 		return false;
 	return true;
