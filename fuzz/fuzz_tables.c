@@ -94,6 +94,12 @@ static int read_sm(struct txn *t)
 	sm_expire(t, 1000);
 	return err;
 }
+/* Counters are looked at only beside a state. */
+static int read_counters(struct txn *t)
+{
+	sm_put(t, STR("id"), &(struct sm_rec){ .account = 1 });
+	return read_sm(t);
+}
 static int read_audit(struct txn *t)
 {
 	return audit_each(t, 0, on_audit, NULL);
@@ -122,7 +128,7 @@ static const struct {
 	{ TAB_ORG, { "d\0p\0\0\0\1", 7 }, read_org },
 	{ TAB_ORG, { "d\0v", 3 }, read_org },
 	{ TAB_SM, { "id\0", 3 }, read_sm },
-	{ TAB_SM, { "id\0c", 4 }, read_sm },
+	{ TAB_SM, { "id\0c", 4 }, read_counters },
 	{ TAB_AUDIT, { "\0\0\0\0\0\0\0\1", 8 }, read_audit },
 };
 
