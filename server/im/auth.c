@@ -144,6 +144,18 @@ int auth_lookup(struct str domain, struct str local, struct auth_account *out)
 	return err;
 }
 
+int auth_still_valid(uint32_t account_id, uint32_t credentials_epoch)
+{
+	struct account_rec rec;
+	struct txn *t = im_read();
+	int err = account_get_by_id(t, account_id, &rec);
+
+	if (err == ERR_NOT_FOUND || (!err && (rec.disabled || rec.credentials_epoch != credentials_epoch)))
+		err = ERR_AUTH;
+	int end = txn_commit(t);
+	return err ? err : end;
+}
+
 enum check_phase { CHECK_WAITS, CHECK_RUNS, CHECK_KNOWN };
 
 struct auth_check {

@@ -31,6 +31,10 @@ struct auth_account {
 /* local is prepared, or as the client sent it when preparation failed (then it is unknown). 0 or a storage error. Any thread. */
 int auth_lookup(struct str domain, struct str local, struct auth_account *out);
 
+/* Is a login that was proved for this epoch still good? 0, ERR_AUTH (password changed, disabled, deleted since), or a storage error. To be
+ * asked on the account's home worker when a session is opened: account_changed runs there, so nothing slips in between (row A16). */
+int auth_still_valid(uint32_t account_id, uint32_t credentials_epoch);
+
 /* Password check (PLAIN and the API), off the loop with an in-memory cache of what was right before (HMAC under a key of this process
  * over account id, credentials epoch and password). Unknown and disabled accounts cost the same as a wrong password. */
 struct auth_result {

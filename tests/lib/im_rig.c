@@ -96,37 +96,49 @@ void rig_stop(void)
 	im.store = NULL;
 }
 
-struct add {
+struct change {
+	rig_verb_fn *verb;
 	struct account_op op;
 	struct gate gate;
 	int err;
 };
 
-static void add_done(void *ctx, int err, uint32_t id)
+static void change_done(void *ctx, int err, uint32_t id)
 {
-	struct add *a = ctx;
+	struct change *c = ctx;
 
 	(void)id;
-	a->err = err;
-	gate_open(&a->gate);
+	c->err = err;
+	gate_open(&c->gate);
 }
 
-static void add_start(void *arg)
+static void change_start(void *arg)
 {
-	struct add *a = arg;
+	struct change *c = arg;
 
-	account_add(&a->op, add_done, a);
+	c->verb(&c->op, change_done, c);
+}
+
+static int change(rig_verb_fn *verb, const char *domain, const char *local, const char *password)
+{
+	struct change c = { .verb = verb };
+
+	c.op = (struct account_op){ .domain = str_c(domain), .local = str_c(local), .password = str_c(password), .actor = STR("test") };
+	gate_init(&c.gate);
+	rig_run(0, change_start, &c);
+	bool came = gate_wait(&c.gate);
+	assert(came);
+	return c.err;
 }
 
 int rig_add(const char *domain, const char *local, const char *password)
 {
-	struct add a = { .op = { .domain = str_c(domain), .local = str_c(local), .password = str_c(password), .actor = STR("test") } };
+	return change(account_add, domain, local, password);
+}
 
-	gate_init(&a.gate);
-	rig_run(0, add_start, &a);
-	bool came = gate_wait(&a.gate);
-	assert(came);
-	return a.err;
+int rig_change(rig_verb_fn *verb, const char *local, const char *password)
+{
+	return change(verb, domains[0], local, password);
 }
 
 /* One job per helper; they meet at a barrier, so every earlier job has been run and its mail posted. Then an operation follows

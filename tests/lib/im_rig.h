@@ -23,5 +23,9 @@ bool gate_wait(struct gate *g);
 
 /* An account, made through account_add; returns its error. */
 int rig_add(const char *domain, const char *local, const char *password);
+/* Runs one of the verbs of account.h for an account of example.org; returns its error. */
+struct account_op;
+typedef void rig_verb_fn(const struct account_op *op, void (*done)(void *ctx, int err, uint32_t id), void *ctx);
+int rig_change(rig_verb_fn *verb, const char *local, const char *password);
 /* Waits until every helper job and operation that was submitted before has come home. */
 void rig_settle(void);

@@ -223,38 +223,6 @@ TEST(cache_skips_pbkdf2_and_dies_with_the_epoch)
 	rig_stop();
 }
 
-struct change {
-	void (*fn)(const struct account_op *op, account_done_fn *done, void *ctx);
-	struct account_op op;
-	struct gate gate;
-	int err;
-};
-
-static void change_done(void *ctx, int err, uint32_t id)
-{
-	struct change *c = ctx;
-
-	(void)id;
-	c->err = err;
-	gate_open(&c->gate);
-}
-
-static void change_start(void *arg)
-{
-	struct change *c = arg;
-
-	c->fn(&c->op, change_done, c);
-}
-
-static int change(void (*fn)(const struct account_op *, account_done_fn *, void *), const char *local, const char *password)
-{
-	struct change c = { .fn = fn, .op = { .local = str_c(local), .password = str_c(password), .actor = STR("test") } };
-
-	gate_init(&c.gate);
-	rig_run(0, change_start, &c);
-	return gate_wait(&c.gate) ? c.err : 1;
-}
-
 TEST(a16_password_change_disable_delete_void_the_cache)
 {
 	struct auth_result r;
@@ -262,17 +230,21 @@ TEST(a16_password_change_disable_delete_void_the_cache)
 	no_delays();
 	rig_start(2, NULL);
 	is_int(rig_add("example.org", "boris", "one"), 0);
-	is_int(check("192.0.2.1", "boris", "one", NULL), 0);
-	is_int(change(account_set_password, "boris", "two"), 0);
+	is_int(check("192.0.2.1", "boris", "one", &r), 0);
+	is_int(auth_still_valid(r.id, r.credentials_epoch), 0);
+	is_int(rig_change(account_set_password, "boris", "two"), 0);
+	is_int(auth_still_valid(r.id, r.credentials_epoch), ERR_AUTH);
 	is_int(check("192.0.2.1", "boris", "one", &r), ERR_AUTH);
 	is_int(check("192.0.2.1", "boris", "two", &r), 0);
 	ok(!r.was_cached, "the new password was verified");
-	is_int(change(account_disable, "boris", ""), 0);
+	is_int(auth_still_valid(r.id, r.credentials_epoch), 0);
+	is_int(rig_change(account_disable, "boris", ""), 0);
 	is_int(check("192.0.2.1", "boris", "two", NULL), ERR_FORBIDDEN);
 	is_int(check("192.0.2.1", "boris", "three", NULL), ERR_AUTH); /* a wrong password does not learn that */
-	is_int(change(account_enable, "boris", ""), 0);
+	is_int(rig_change(account_enable, "boris", ""), 0);
 	is_int(check("192.0.2.1", "boris", "two", NULL), 0);
-	is_int(change(account_remove, "boris", ""), 0);
+	is_int(rig_change(account_remove, "boris", ""), 0);
+	is_int(auth_still_valid(r.id, r.credentials_epoch), ERR_AUTH);
 	is_int(check("192.0.2.1", "boris", "two", NULL), ERR_AUTH);
 	rig_stop();
 }
