@@ -131,6 +131,12 @@ void client_begin_only(struct client *l, const char *mechanism, struct str data)
 	rig_run(0, begin_here, l);
 }
 
+void client_step_only(struct client *l, struct str data)
+{
+	l->data = data;
+	rig_run(0, step_here, l);
+}
+
 void client_free(struct client *l)
 {
 	rig_run(0, free_here, l);
@@ -191,7 +197,7 @@ struct str scram_final(struct client *l, struct scram_client *c)
 	hmac(c->hash, str_of((char *)salted, n), STR("Server Key"), c->server_key);
 	digest(c->hash, str_of((char *)key, n), stored);
 	struct str cb = c->c_override ? str_c(c->c_override) : b64(l->a, arena_cat(l->a, str_c(c->gs2), c->binding, STR_NONE));
-	struct str r = field(c->server_first, 'r');
+	struct str r = arena_cat(l->a, field(c->server_first, 'r'), str_c(c->r_suffix ? c->r_suffix : ""), STR_NONE);
 	struct str bare = arena_cat(l->a, STR("c="), cb, STR(",r="), r, STR_NONE);
 	c->message = arena_cat(l->a, c->first_bare, STR(","), c->server_first, STR(","), bare, STR_NONE);
 	hmac(c->hash, str_of((char *)stored, n), c->message, sig);

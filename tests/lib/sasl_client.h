@@ -40,8 +40,9 @@ void client_offer_again(struct client *l);
 /* Starts (making the struct sasl when there is none) or goes on; returns the answer, copied. */
 const struct sasl_outcome *client_begin(struct client *l, const char *mechanism, bool has_data, struct str data);
 const struct sasl_outcome *client_step(struct client *l, struct str data);
-/* Only starts / frees the struct sasl: the answer is the caller's to wait for. */
+/* Only starts, goes on, or frees the struct sasl: no answer is waited for. */
 void client_begin_only(struct client *l, const char *mechanism, struct str data);
+void client_step_only(struct client *l, struct str data);
 void client_free(struct client *l);
 void client_end(struct client *l);
 bool failed_as(const struct sasl_outcome *o, const char *condition);
@@ -56,6 +57,7 @@ struct scram_client {
 	const char *user, *password;
 	struct str binding;
 	const char *c_override;      /* raw c= value instead of the honest one */
+	const char *r_suffix;        /* appended to the nonce of the final message, and signed */
 	/* filled */
 	struct str first_bare, server_first, h;
 	uint8_t server_key[HASH_MAX];

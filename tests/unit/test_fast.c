@@ -1,6 +1,8 @@
 /* FAST (XEP-0484) through server/xmpp/sasl and server/im/fast: each mechanism, rotation, counts, invalidation, limits, epochs (A16). */
 #include "server/im/fast.h"
+#include "base/list.h"
 #include "server/im/auth.h"
+#include "storage/tab_account.h"
 #include "tests/lib/sasl_client.h"
 #include "tests/lib/test.h"
 
@@ -205,6 +207,56 @@ TEST(a16_tokens_die_with_the_epoch)
 			is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", t.text, -1, false, NULL), "not-authorized");
 		}
 	}
+	rig_stop();
+}
+
+/* Raises the epoch and touches nothing else. */
+struct raise_op {
+	struct write_op op;
+	uint32_t id;
+	struct gate gate;
+};
+
+static int raise_apply(struct txn *t, struct write_op *op)
+{
+	struct account_rec rec;
+	int err = account_get_by_id(t, list_entry(op, struct raise_op, op)->id, &rec);
+
+	rec.credentials_epoch++;
+	if (!err)
+		account_put(t, &rec);
+	return err;
+}
+
+static void raise_done(struct write_op *op, int err, unsigned worker)
+{
+	(void)op;
+	(void)err;
+	(void)worker;
+}
+
+static void raise_free(struct write_op *op)
+{
+	gate_open(&list_entry(op, struct raise_op, op)->gate);
+}
+
+static void raise_here(void *arg)
+{
+	im_write(&((struct raise_op *)arg)->op);
+}
+
+TEST(a16_the_epoch_alone_voids_tokens)
+{
+	struct raise_op r = { .op = { .apply = raise_apply, .done = raise_done, .free = raise_free } };
+	struct token t;
+
+	sasl_rig_up();
+	is_int(issue(&t, AGENT, "HT-SHA-256-NONE"), 0);
+	r.id = t.id;
+	gate_init(&r.gate);
+	rig_run(0, raise_here, &r);
+	ok(gate_wait(&r.gate), "raised");
+	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", t.text, -1, false, NULL), "not-authorized");
 	rig_stop();
 }
 

@@ -242,6 +242,9 @@ TEST(a07_hundred_malformed_messages)
 	ok(failed_as(client_begin(&l, "SCRAM-SHA-256", true, nonce), "malformed-request"), "nonce of 257 bytes");
 	struct str name = arena_cat(l.a, STR("n,,n="), str_of(big, 1024), STR(",r=x"), STR_NONE);
 	ok(failed_as(client_begin(&l, "SCRAM-SHA-256", true, name), "malformed-request"), "name of 1024 bytes");
+	c.r_suffix = "x";
+	ok(failed_as(scram(&l, "SCRAM-SHA-256", &c), "not-authorized"), "another nonce, honestly signed");
+	c.r_suffix = NULL;
 	/* A replayed proof: the server's half of the nonce is new each time. */
 	client_begin(&l, "SCRAM-SHA-256", true, scram_first(&l, &c));
 	struct str honest = scram_final(&l, &c);
@@ -496,6 +499,13 @@ TEST(a10_failures_are_answered_later_elsewhere_nothing)
 		auth_failed("192.0.2.1", STR("anna@example.org"));
 	ok(client_plain(&other, "", "anna", "pencil")->kind == SASL_SUCCESS, "the owner elsewhere");
 	ok(auth_delay_ms("192.0.2.1", STR("anna@example.org")) > 0, "did not wait for the guesser, who still has to");
+	auth_limit_clear();
+	lim.auth_delay_ms = 60000;
+	limits_set(&lim);
+	c.password = "wrong";
+	client_begin(&l, "SCRAM-SHA-256", true, scram_first(&l, &c));
+	client_step_only(&l, scram_final(&l, &c));
+	ok(auth_delay_ms("192.0.2.1", STR("anna@example.org")) > 0, "a wrong SCRAM proof counts as soon as it is judged");
 	client_end(&l);
 	client_end(&other);
 	auth_limit_clear();
