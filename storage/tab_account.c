@@ -118,7 +118,10 @@ int account_get_by_id(struct txn *t, uint32_t id, struct account_rec *out)
 	if (err) return err;
 	if ((err = recr_open(&r, value)) != 0) return err;
 	struct str domain = recr_str(&r), local = recr_str(&r);
-	return r.err ? r.err : account_get(t, domain, local, out);
+	if (r.err) return r.err;
+	err = account_get(t, domain, local, out);
+	/* The name may have been given to somebody else since: he is not the one asked for. */
+	return err ? err : out->id == id ? 0 : ERR_NOT_FOUND;
 }
 
 static uint32_t next_id(struct txn *t)
@@ -128,7 +131,11 @@ static uint32_t next_id(struct txn *t)
 	struct recw w;
 	uint64_t id = 1;
 
-	if (txn_get(t, TAB_META, STR("next account id"), &value) == 0 && recr_open(&r, value) == 0) id = recr_u64(&r);
+	if (txn_get(t, TAB_META, STR("next account id"), &value) == 0) {
+		if (recr_open(&r, value) == 0) id = recr_u64(&r);
+		/* Starting anew would give away the ids of others. */
+		if (r.err || id == 0 || id >= UINT32_MAX) txn_fail(t, ERR_CORRUPT);
+	}
 	recw_init(&w, 64);
 	recw_begin(&w, 1);
 	recw_u64(&w, id + 1);
