@@ -443,6 +443,8 @@ class World:
             self.answer_times.append(time.monotonic() - conn.sent_at)
             conn.sent_at = None
         self.vars.update(caps)
+        if ev[0] == "stanza" and ev[1].name == "features":
+            ev[1].kids.sort(key=str)  # their order says nothing
         self.transcript.append("%s %s" % (who, to_xml(ev[1]) if ev[1] is not None else ev[0]))
 
     # --- silence ---------------------------------------------------------------------------------------------------------
