@@ -6,7 +6,7 @@
 #include "storage/key.h"
 #include "storage/record.h"
 
-enum { VERSION = 1, SMALL = 64 };
+enum { RECORD_VERSION = 1, SMALL = 64 };
 #define RECORD_MAX ((size_t)64 << 20)
 
 struct totals { struct pep_totals pub; uint32_t next_node; };
@@ -76,7 +76,7 @@ static void write_totals(struct txn *t, uint32_t account, const struct totals *x
 	struct recw w;
 
 	recw_init(&w, SMALL);
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_u64(&w, x->pub.bytes);
 	recw_u64(&w, x->pub.nodes);
 	recw_u64(&w, x->next_node);
@@ -134,7 +134,7 @@ static void write_node(struct txn *t, const struct pep_node *n)
 	struct recw w;
 
 	recw_init(&w, RECORD_MAX);
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_u64(&w, n->number);
 	recw_u64(&w, n->items);
 	recw_u64(&w, n->bytes);
@@ -356,7 +356,7 @@ int pep_item_put(struct txn *t, struct pep_node *n, struct pep_item *item, uint6
 	if (find_number(t, n, item->id, &old) == 0)
 		old_bytes = item_bytes(t, n, old);
 	recw_init(&w, RECORD_MAX);
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_str(&w, item->id);
 	recw_str(&w, item->publisher);
 	recw_u64(&w, item->published_ms);
@@ -374,7 +374,7 @@ int pep_item_put(struct txn *t, struct pep_node *n, struct pep_item *item, uint6
 	n->items++;
 	n->bytes += v.n;
 	x.pub.bytes += v.n;
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_u64(&w, item->number);
 	txn_put(t, TAB_PEP_ITEM, id_key(&k, n, item->id), recw_finish(&w), 0);
 	recw_clear(&w);

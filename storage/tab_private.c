@@ -3,7 +3,7 @@
 #include "storage/key.h"
 #include "storage/record.h"
 
-enum { VERSION = 1 };
+enum { RECORD_VERSION = 1 };
 #define RECORD_MAX ((size_t)64 << 20)
 
 static struct str element_key(struct key *k, uint32_t account, struct str name, struct str ns)
@@ -62,7 +62,7 @@ static void set_bytes(struct txn *t, uint32_t account, uint64_t bytes)
 	struct recw w;
 
 	recw_init(&w, 64);
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_u64(&w, bytes);
 	txn_put(t, TAB_PRIVATE, kind_key(&k, account, 't'), recw_finish(&w), 0);
 	recw_clear(&w);
@@ -84,7 +84,7 @@ int private_put(struct txn *t, uint32_t account, struct str name, struct str ns,
 	uint64_t total = private_bytes(t, account), before = bytes_of(t, key);
 
 	recw_init(&w, RECORD_MAX);
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_str(&w, name);
 	recw_str(&w, ns);
 	recw_str(&w, xml);

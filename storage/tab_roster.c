@@ -3,7 +3,7 @@
 #include "storage/key.h"
 #include "storage/record.h"
 
-enum { VERSION = 1, ITEM_MAX = 64 * 1024 };
+enum { RECORD_VERSION = 1, ITEM_MAX = 64 * 1024 };
 enum { LISTED = 1, TO = 2, FROM = 4, ASK = 8, PENDING_IN = 16, APPROVED = 32 };
 
 static struct str item_key(struct key *k, uint32_t account, struct str jid)
@@ -77,7 +77,7 @@ static void raise_version(struct txn *t, uint32_t account)
 	struct recw w;
 
 	recw_init(&w, 64);
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_u64(&w, roster_version(t, account) + 1);
 	txn_put(t, TAB_ROSTER, version_key(&k, account), recw_finish(&w), 0);
 	recw_clear(&w);
@@ -106,7 +106,7 @@ void roster_item_put(struct txn *t, uint32_t account, const struct roster_item *
 	bool visible = item->listed || was_listed(t, account, item->jid);
 
 	recw_init(&w, ITEM_MAX);
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_u64(&w, (item->listed ? LISTED : 0u) | (item->to ? TO : 0u) | (item->from ? FROM : 0u) | (item->ask ? ASK : 0u) |
 	                     (item->pending_in ? PENDING_IN : 0u) | (item->approved ? APPROVED : 0u));
 	recw_str(&w, item->jid);

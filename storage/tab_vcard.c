@@ -3,7 +3,7 @@
 #include "storage/key.h"
 #include "storage/record.h"
 
-enum { VERSION = 1 };
+enum { RECORD_VERSION = 1 };
 #define RECORD_MAX ((size_t)64 << 20)
 
 static struct str vcard_key(struct key *k, uint32_t account)
@@ -35,7 +35,7 @@ void vcard_put(struct txn *t, uint32_t account, struct str xml)
 	struct recw w;
 
 	recw_init(&w, RECORD_MAX);
-	recw_begin(&w, VERSION);
+	recw_begin(&w, RECORD_VERSION);
 	recw_str(&w, xml);
 	txn_put(t, TAB_VCARD, vcard_key(&k, account), recw_finish(&w), 0);
 	recw_clear(&w);
