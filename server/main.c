@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "server/admin/control.h"
 #include "server/im/account.h"
+#include "server/im/auth.h"
 #include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/opaque.h"
@@ -115,8 +116,10 @@ static void on_account_changed(struct str bare, uint32_t id, enum account_change
 
 	(void)id;
 	peer_forget_all();
-	if (!u || change == ACCOUNT_CREATED || change == ACCOUNT_ENABLED || change == ACCOUNT_ADMIN_CHANGED) {
-		if (u && change == ACCOUNT_ADMIN_CHANGED) u->credentials_epoch = epoch;
+	if (!u || change == ACCOUNT_CREATED || change == ACCOUNT_ENABLED) return;
+	if (change == ACCOUNT_ADMIN_CHANGED) {
+		struct auth_account a;
+		if (!auth_lookup(jid_domain(&u->jid), jid_local(&u->jid), &a)) u->is_admin = a.is_admin;
 		return;
 	}
 	u->credentials_epoch = epoch;

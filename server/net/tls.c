@@ -213,12 +213,17 @@ void tls_context_unref(struct tls_context *c)
 }
 
 /* --- session ------------------------------------------------------------------------------------------------------------ */
+/* RFC 9266 section 4.2, RFC 7627 section 1: with TLS 1.2 only when the extended master secret binds the keys to this very handshake. */
+static bool bound_to_handshake(SSL *ssl)
+{
+	return SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1;
+}
+
 static int export_binding(SSL *ssl, uint8_t out[64])
 {
 	enum { EXPORT_BYTES = 32 };
 	static const char label[] = "EXPORTER-Channel-Binding";
-	/* RFC 9266 section 4.2: with TLS 1.2 only when the extended master secret binds the key to the handshake. */
-	if (SSL_version(ssl) < TLS1_3_VERSION && SSL_get_extms_support(ssl) != 1)
+	if (!bound_to_handshake(ssl))
 		return ERR_UNSUPPORTED;
 	int ok = SSL_export_keying_material(ssl, out, EXPORT_BYTES, label, sizeof(label) - 1, (const unsigned char *)"", 0, 1);
 	return ok == 1 ? EXPORT_BYTES : ERR_UNSUPPORTED;
@@ -231,6 +236,8 @@ int tls_channel_binding(struct tls_session *s, enum tls_binding kind, uint8_t ou
 	if (kind == TLS_EXPORTER)
 		return export_binding(s->ssl, out);
 	if (kind == TLS_UNIQUE) { /* RFC 5929 section 3: the first Finished message, ours when a session was resumed */
+		if (!bound_to_handshake(s->ssl))
+			return ERR_UNSUPPORTED;
 		size_t n = SSL_session_reused(s->ssl) ? SSL_get_finished(s->ssl, out, 64) : SSL_get_peer_finished(s->ssl, out, 64);
 		return n > 0 && n <= 64 ? (int)n : ERR_UNSUPPORTED;
 	}

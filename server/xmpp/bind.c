@@ -33,6 +33,10 @@ void bind_iq(struct stream *st, struct node *iq)
 		return;
 	}
 	int err = xsession_bind(st, node_child_text(a, bind, A_resource, NS_BIND));
+	if (err == ERR_AUTH) {
+		stream_error(st, "not-authorized", "The password or the account was changed; log in again");
+		return;
+	}
 	if (err == ERR_LIMIT) {
 		bind_error(st, iq, "wait", A_resource_constraint, "Too many sessions of this account are open; end one of them");
 		return;

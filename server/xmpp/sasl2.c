@@ -110,6 +110,10 @@ static void finish(struct stream *st, struct node *s, bool resumed)
 	add_token(st, a, s);
 	stream_send_node(st, s);
 	l->pending = false;
+	if (err == ERR_AUTH) {
+		stream_error(st, "not-authorized", "The password or the account was changed; log in again");
+		return;
+	}
 	if (err) {
 		stream_error(st, "resource-constraint", "Too many sessions of this account are open; end one of them");
 		return;

@@ -5,6 +5,7 @@
 #include "server/xmpp/session_xmpp.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "server/im/auth.h"
 #include "server/im/deliver.h"
 #include "server/im/inflight.h"
 #include "server/im/opaque.h"
@@ -332,6 +333,9 @@ static int resource_for(struct stream *st, struct str wanted, struct jid *out)
 
 struct xsession *xsession_new(const struct jid *jid, uint32_t account, uint32_t epoch, bool is_admin, int *out_err)
 {
+	/* The login may be older than a password change that just ended all sessions here: this one must not come after it (row A16). */
+	*out_err = auth_still_valid(account, epoch);
+	if (*out_err) return NULL;
 	struct xsession *xs = NEW(struct xsession);
 
 	list_init(&xs->pendings);

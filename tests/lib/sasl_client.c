@@ -9,11 +9,12 @@
 
 const char *sasl_cert_names[4];
 uint8_t sasl_exporter[32] = "exporter of this very connection", sasl_endpoint[32] = "hash of our server certificate..";
+uint8_t sasl_unique[32] = "first finished of this handshake";
 
 static int fake_binding(struct tls_session *t, enum tls_binding kind, uint8_t out[64])
 {
 	(void)t;
-	memcpy(out, kind == TLS_EXPORTER ? sasl_exporter : sasl_endpoint, 32);
+	memcpy(out, kind == TLS_EXPORTER ? sasl_exporter : kind == TLS_UNIQUE ? sasl_unique : sasl_endpoint, 32);
 	return 32;
 }
 

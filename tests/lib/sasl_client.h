@@ -11,7 +11,7 @@
 
 /* The fake TLS layer: names of the client certificate, and what both ends would see of the connection. */
 extern const char *sasl_cert_names[4];
-extern uint8_t sasl_exporter[32], sasl_endpoint[32];
+extern uint8_t sasl_exporter[32], sasl_endpoint[32], sasl_unique[32];
 
 /* --- one login --- */
 

@@ -126,7 +126,9 @@ static const struct { const char *mechanism, *gs2; bool plus_offered, right_bind
 	{ "SCRAM-SHA-256-PLUS", "p=tls-exporter,,", true, false, "not-authorized" },
 	{ "SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,", true, true, NULL },
 	{ "SCRAM-SHA-256-PLUS", "p=tls-server-end-point,,", true, false, "not-authorized" },
-	{ "SCRAM-SHA-256-PLUS", "p=tls-unique,,", true, true, "malformed-request" },
+	{ "SCRAM-SHA-256-PLUS", "p=tls-unique,,", true, true, NULL }, /* not advertised, but what older clients know */
+	{ "SCRAM-SHA-256-PLUS", "p=tls-unique,,", true, false, "not-authorized" },
+	{ "SCRAM-SHA-256-PLUS", "p=tls-foo,,", true, true, "malformed-request" },
 	{ "SCRAM-SHA-256-PLUS", "p=,,", true, true, "malformed-request" },
 	{ "SCRAM-SHA-256-PLUS", "p=tls_exporter,,", true, true, "malformed-request" },
 	{ "SCRAM-SHA-256-PLUS", "p=tls-exporter,,", false, true, "invalid-mechanism" },
@@ -148,9 +150,9 @@ TEST(a06_binding_matrix)
 			l.n_offered = n;
 		}
 		uint8_t other[32] = "binding of somebody in between..";
-		bool exporter = strstr(matrix[i].gs2, "exporter") != NULL;
+		uint8_t *wire = strstr(matrix[i].gs2, "exporter") ? sasl_exporter : strstr(matrix[i].gs2, "unique") ? sasl_unique : sasl_endpoint;
 		c.binding = matrix[i].gs2[0] != 'p' ? STR_NONE :
-			    str_of((char *)(!matrix[i].right_binding ? other : exporter ? sasl_exporter : sasl_endpoint), 32);
+			    str_of((char *)(matrix[i].right_binding ? wire : other), 32);
 		const struct sasl_outcome *o = scram(&l, matrix[i].mechanism, &c);
 		if (matrix[i].want)
 			ok(failed_as(o, matrix[i].want), "%s %s -> %s", matrix[i].mechanism, matrix[i].gs2, matrix[i].want);
