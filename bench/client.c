@@ -51,18 +51,18 @@ static void bytes_add(struct bytes *b, const char *p, size_t n)
 static void bytes_free(struct bytes *b)
 {
 	free(b->p);
-	*b = (struct bytes){0};
+	*b = (struct bytes){ 0 };
 }
 
 static void watch(struct client *c, int op, uint32_t events)
 {
-	struct epoll_event e = {.events = events, .data.ptr = c};
+	struct epoll_event e = { .events = events, .data.ptr = c };
 	epoll_ctl(bench.epfd, op, c->fd, &e);
 }
 
 void client_start(struct client *c)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)bench.opt.port)};
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)bench.opt.port) };
 	int one = 1;
 	inet_pton(AF_INET, bench.opt.host, &to.sin_addr);
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -103,7 +103,8 @@ void client_fail(struct client *c, const char *why, const char *detail, size_t n
 {
 	bench.n_lost_connections++;
 	if (!bench.first_error[0])
-		snprintf(bench.first_error, sizeof bench.first_error, "user %u: %s: %.*s", c->user, why, (int)(n > 160 ? 160 : n), detail);
+		snprintf(bench.first_error, sizeof bench.first_error, "user %u: %s: %.*s", c->user, why,
+			 (int)(n > 160 ? 160 : n), detail);
 	if (bench.opt.verbose)
 		fprintf(stderr, "load: user %u, state %d: %s: %.*s\n", c->user, c->state, why, (int)n, detail);
 	client_drop(c);
@@ -336,7 +337,8 @@ static void client_read(struct client *c)
 			if (c->state == CLIENT_CLOSING)
 				client_drop(c);
 			else
-				client_fail(c, "read", r < 0 ? strerror(errno) : "connection closed", r < 0 ? strlen(strerror(errno)) : 17);
+				client_fail(c, "read", r < 0 ? strerror(errno) : "connection closed",
+					    r < 0 ? strlen(strerror(errno)) : 17);
 			return;
 		}
 		client_input(c, buf, (size_t)r);

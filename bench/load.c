@@ -13,9 +13,23 @@
 #include <sys/resource.h>
 
 struct bench bench = {
-	.opt = {.host = "127.0.0.1", .domain = "bench.test", .password = "bench-password", .prefix = "u", .mechanism = "SCRAM-SHA-1",
-		.port = 5222, .users = 100, .pairs = 20, .window = 10, .count = 200, .concurrency = 20, .rate = 1000, .page = 50,
-		.seconds = 5, .warmup_s = 1, .timeout_s = 120, .settle_s = 10},
+	.opt = { .host = "127.0.0.1",
+		 .domain = "bench.test",
+		 .password = "bench-password",
+		 .prefix = "u",
+		 .mechanism = "SCRAM-SHA-1",
+		 .port = 5222,
+		 .users = 100,
+		 .pairs = 20,
+		 .window = 10,
+		 .count = 200,
+		 .concurrency = 20,
+		 .rate = 1000,
+		 .page = 50,
+		 .seconds = 5,
+		 .warmup_s = 1,
+		 .timeout_s = 120,
+		 .settle_s = 10 },
 };
 
 static const struct work {
@@ -23,13 +37,13 @@ static const struct work {
 	int (*run)(void);
 	const char *text;
 } works[] = {
-	{"login", work_login, "--users accounts log in again and again, --concurrency at a time, for --seconds"},
-	{"idle", work_idle, "--users sessions sit still; memory per session"},
-	{"msg", work_msg, "--pairs pairs, --window messages under way in each, for --seconds"},
-	{"latency", work_latency, "--rate messages a second over --pairs pairs for --seconds"},
-	{"offline", work_offline, "--count messages to each of --users absent users, who then log in"},
-	{"mam", work_mam, "--count archived messages read in pages of --page for --seconds by --pairs users"},
-	{"morning", work_morning, "--users who all see each other log in at once, then all change to away"},
+	{ "login", work_login, "--users accounts log in again and again, --concurrency at a time, for --seconds" },
+	{ "idle", work_idle, "--users sessions sit still; memory per session" },
+	{ "msg", work_msg, "--pairs pairs, --window messages under way in each, for --seconds" },
+	{ "latency", work_latency, "--rate messages a second over --pairs pairs for --seconds" },
+	{ "offline", work_offline, "--count messages to each of --users absent users, who then log in" },
+	{ "mam", work_mam, "--count archived messages read in pages of --page for --seconds by --pairs users" },
+	{ "morning", work_morning, "--users who all see each other log in at once, then all change to away" },
 };
 
 enum { OPT_TEXT, OPT_UINT, OPT_REAL, OPT_FLAG };
@@ -38,17 +52,28 @@ static const struct {
 	int kind;
 	void *to;
 } rows[] = {
-	{"host", OPT_TEXT, &bench.opt.host},           {"domain", OPT_TEXT, &bench.opt.domain},
-	{"password", OPT_TEXT, &bench.opt.password},   {"prefix", OPT_TEXT, &bench.opt.prefix},
-	{"mechanism", OPT_TEXT, &bench.opt.mechanism}, {"port", OPT_UINT, &bench.opt.port},
-	{"users", OPT_UINT, &bench.opt.users},         {"pairs", OPT_UINT, &bench.opt.pairs},
-	{"window", OPT_UINT, &bench.opt.window},       {"count", OPT_UINT, &bench.opt.count},
-	{"concurrency", OPT_UINT, &bench.opt.concurrency}, {"rate", OPT_UINT, &bench.opt.rate},
-	{"page", OPT_UINT, &bench.opt.page},           {"pid", OPT_UINT, &bench.opt.pid},
-	{"seconds", OPT_REAL, &bench.opt.seconds},     {"warmup", OPT_REAL, &bench.opt.warmup_s},
-	{"timeout", OPT_REAL, &bench.opt.timeout_s},   {"settle", OPT_REAL, &bench.opt.settle_s},
-	{"tls", OPT_FLAG, &bench.opt.tls},             {"sm", OPT_FLAG, &bench.opt.sm},
-	{"receipts", OPT_FLAG, &bench.opt.receipts},   {"verbose", OPT_FLAG, &bench.opt.verbose},
+	{ "host", OPT_TEXT, &bench.opt.host },
+	{ "domain", OPT_TEXT, &bench.opt.domain },
+	{ "password", OPT_TEXT, &bench.opt.password },
+	{ "prefix", OPT_TEXT, &bench.opt.prefix },
+	{ "mechanism", OPT_TEXT, &bench.opt.mechanism },
+	{ "port", OPT_UINT, &bench.opt.port },
+	{ "users", OPT_UINT, &bench.opt.users },
+	{ "pairs", OPT_UINT, &bench.opt.pairs },
+	{ "window", OPT_UINT, &bench.opt.window },
+	{ "count", OPT_UINT, &bench.opt.count },
+	{ "concurrency", OPT_UINT, &bench.opt.concurrency },
+	{ "rate", OPT_UINT, &bench.opt.rate },
+	{ "page", OPT_UINT, &bench.opt.page },
+	{ "pid", OPT_UINT, &bench.opt.pid },
+	{ "seconds", OPT_REAL, &bench.opt.seconds },
+	{ "warmup", OPT_REAL, &bench.opt.warmup_s },
+	{ "timeout", OPT_REAL, &bench.opt.timeout_s },
+	{ "settle", OPT_REAL, &bench.opt.settle_s },
+	{ "tls", OPT_FLAG, &bench.opt.tls },
+	{ "sm", OPT_FLAG, &bench.opt.sm },
+	{ "receipts", OPT_FLAG, &bench.opt.receipts },
+	{ "verbose", OPT_FLAG, &bench.opt.verbose },
 };
 #define N_ROWS (sizeof rows / sizeof rows[0])
 
@@ -66,10 +91,11 @@ static int usage(void)
 
 static bool read_options(int argc, char **argv)
 {
-	struct option longs[N_ROWS + 1] = {0};
+	struct option longs[N_ROWS + 1] = { 0 };
 	int i, got;
 	for (size_t k = 0; k < N_ROWS; k++)
-		longs[k] = (struct option){rows[k].name, rows[k].kind == OPT_FLAG ? no_argument : required_argument, NULL, 0};
+		longs[k] = (struct option){ rows[k].name, rows[k].kind == OPT_FLAG ? no_argument : required_argument,
+					    NULL, 0 };
 	while ((got = getopt_long(argc, argv, "", longs, &i)) == 0) {
 		if (rows[i].kind == OPT_TEXT)
 			*(const char **)rows[i].to = optarg;
@@ -83,7 +109,8 @@ static bool read_options(int argc, char **argv)
 	if (got != -1 || optind != argc - 1)
 		return false;
 	bench.opt.work = argv[optind];
-	return bench.opt.users && bench.opt.pairs && bench.opt.window && bench.opt.window < PAIR_RING && bench.opt.rate && bench.opt.page;
+	return bench.opt.users && bench.opt.pairs && bench.opt.window && bench.opt.window < PAIR_RING &&
+	       bench.opt.rate && bench.opt.page;
 }
 
 static void more_files(void)
@@ -110,7 +137,8 @@ int main(int argc, char **argv)
 	bench.epfd = epoll_create1(EPOLL_CLOEXEC);
 	bench.tls = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_verify(bench.tls, SSL_VERIFY_NONE, NULL); /* scratch servers with certificates of their own */
-	SSL_CTX_set_mode(bench.tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(bench.tls, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+					    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	int rc = w->run();
 	result("lost_connections", bench.n_lost_connections);
 	result("stanza_errors", bench.n_stanza_errors);

@@ -9,8 +9,10 @@
 void login_header(struct client *c)
 {
 	scan_reset(&c->scan);
-	client_printf(c, "<?xml version='1.0'?><stream:stream to='%s' version='1.0' xml:lang='en' xmlns='jabber:client' "
-		"xmlns:stream='http://etherx.jabber.org/streams'>", bench.opt.domain);
+	client_printf(c,
+		      "<?xml version='1.0'?><stream:stream to='%s' version='1.0' xml:lang='en' xmlns='jabber:client' "
+		      "xmlns:stream='http://etherx.jabber.org/streams'>",
+		      bench.opt.domain);
 }
 
 static void ready(struct client *c)
@@ -30,7 +32,8 @@ static void authenticate(struct client *c)
 		client_fail(c, "SASL", "name or password too long", 25);
 		return;
 	}
-	client_printf(c, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='%s'>%.*s</auth>", bench.opt.mechanism, (int)n, text);
+	client_printf(c, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='%s'>%.*s</auth>",
+		      bench.opt.mechanism, (int)n, text);
 	c->state = CLIENT_AUTH;
 }
 
@@ -38,7 +41,7 @@ static void features(struct client *c, const char *p, size_t n)
 {
 	if (c->authenticated) {
 		client_printf(c, "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
-			"<resource>load</resource></bind></iq>");
+				 "<resource>load</resource></bind></iq>");
 		c->state = CLIENT_BIND;
 	} else if (bench.opt.tls && !c->ssl) {
 		client_printf(c, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
@@ -69,7 +72,8 @@ static void auth_answer(struct client *c, const char *p, size_t n)
 	if (stanza_is(p, n, "challenge") && data) {
 		size_t m = sasl_challenge(c, data, k, text, sizeof text);
 		if (m)
-			client_printf(c, "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>%.*s</response>", (int)m, text);
+			client_printf(c, "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>%.*s</response>", (int)m,
+				      text);
 		else
 			client_fail(c, "unusable challenge", p, n);
 	} else if (stanza_is(p, n, "success")) {
@@ -110,9 +114,7 @@ void login_stanza(struct client *c, const char *p, size_t n)
 		else
 			client_fail(c, "STARTTLS refused", p, n);
 		break;
-	case CLIENT_AUTH:
-		auth_answer(c, p, n);
-		break;
+	case CLIENT_AUTH: auth_answer(c, p, n); break;
 	case CLIENT_BIND:
 		if (stanza_is(p, n, "iq"))
 			bound(c, p, n);
@@ -123,7 +125,6 @@ void login_stanza(struct client *c, const char *p, size_t n)
 		else if (stanza_is(p, n, "failed"))
 			client_fail(c, "stream management refused", p, n);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }

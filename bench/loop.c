@@ -22,14 +22,14 @@ double now_s(void)
 
 void loop_tick(void (*fn)(void), double period_s)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
 	if (tick_fd < 0) {
 		tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 		epoll_ctl(bench.epfd, EPOLL_CTL_ADD, tick_fd, &e);
 	}
 	long ns = fn ? (long)(period_s * 1e9) : 0;
-	struct timespec every = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-	timerfd_settime(tick_fd, 0, &(struct itimerspec){every, every}, NULL);
+	struct timespec every = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+	timerfd_settime(tick_fd, 0, &(struct itimerspec){ every, every }, NULL);
 	tick_fn = fn;
 }
 
@@ -110,7 +110,8 @@ bool login_all(unsigned first, unsigned n)
 	bool ok = loop_run(login_done, bench.opt.timeout_s) && login_ready == n;
 	bench.on.ready = before;
 	if (!ok)
-		fprintf(stderr, "load: %u of %u logins worked: %s\n", login_ready, n, bench.first_error[0] ? bench.first_error : "timeout");
+		fprintf(stderr, "load: %u of %u logins worked: %s\n", login_ready, n,
+			bench.first_error[0] ? bench.first_error : "timeout");
 	return ok;
 }
 

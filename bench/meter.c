@@ -28,7 +28,7 @@ static double stat_cpu_s(int pid)
 
 static double clock_s(clockid_t id)
 {
-	struct timespec t = {0};
+	struct timespec t = { 0 };
 	clock_gettime(id, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
@@ -53,7 +53,7 @@ static void read_memory(struct meter *m)
 void meter_read(struct meter *out)
 {
 	clockid_t id;
-	*out = (struct meter){.t = now_s(), .own_cpu_s = clock_s(CLOCK_PROCESS_CPUTIME_ID)};
+	*out = (struct meter){ .t = now_s(), .own_cpu_s = clock_s(CLOCK_PROCESS_CPUTIME_ID) };
 	if (!bench.opt.pid)
 		return;
 	out->cpu_s = clock_getcpuclockid(bench.opt.pid, &id) == 0 ? clock_s(id) : stat_cpu_s(bench.opt.pid);

@@ -16,22 +16,37 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define LITERAL(text) {"" text, sizeof(text) - 1} /* STR() is no constant */
-#define STREAM "<stream:stream to='example.org' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
-#define MESSAGE "<message to='anna.petrova@example.org' type='chat' id='ab1f0c'><body>The quarterly figures are on the share, please " \
-	"have a look before the meeting.</body><request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/>" \
-	"<active xmlns='http://jabber.org/protocol/chatstates'/><origin-id xmlns='urn:xmpp:sid:0' id='ab1f0c'/></message>"
-#define PRESENCE "<presence><show>away</show><status>at lunch</status><priority>5</priority><c xmlns='http://jabber.org/protocol/caps' " \
+#define LITERAL(text)                                                                                                  \
+	{                                                                                                              \
+		"" text, sizeof(text) - 1                                                                              \
+	} /* STR() is no constant */
+#define STREAM                                                                                                         \
+	"<stream:stream to='example.org' version='1.0' xmlns='jabber:client' "                                         \
+	"xmlns:stream='http://etherx.jabber.org/streams'>"
+#define MESSAGE                                                                                                        \
+	"<message to='anna.petrova@example.org' type='chat' id='ab1f0c'><body>The quarterly figures are on the "       \
+	"share, please "                                                                                               \
+	"have a look before the meeting.</body><request xmlns='urn:xmpp:receipts'/><markable "                         \
+	"xmlns='urn:xmpp:chat-markers:0'/>"                                                                            \
+	"<active xmlns='http://jabber.org/protocol/chatstates'/><origin-id xmlns='urn:xmpp:sid:0' "                    \
+	"id='ab1f0c'/></message>"
+#define PRESENCE                                                                                                       \
+	"<presence><show>away</show><status>at lunch</status><priority>5</priority><c "                                \
+	"xmlns='http://jabber.org/protocol/caps' "                                                                     \
 	"hash='sha-1' node='https://gajim.org' ver='q07IKJEyjvHSyhy//CH0CxmKi8w='/></presence>"
 #define IQ_PING "<iq type='get' id='p17' to='example.org'><ping xmlns='urn:xmpp:ping'/></iq>"
-#define IQ_MAM "<iq type='set' id='m1'><query xmlns='urn:xmpp:mam:2' queryid='q'><x xmlns='jabber:x:data' type='submit'><field " \
-	"var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field><field var='with'><value>anna.petrova@example.org</value>" \
+#define IQ_MAM                                                                                                         \
+	"<iq type='set' id='m1'><query xmlns='urn:xmpp:mam:2' queryid='q'><x xmlns='jabber:x:data' "                   \
+	"type='submit'><field "                                                                                        \
+	"var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field><field "                                   \
+	"var='with'><value>anna.petrova@example.org</value>"                                                           \
 	"</field></x><set xmlns='http://jabber.org/protocol/rsm'><max>50</max><before/></set></query></iq>"
 
 static const struct parser_limits limits = {
-	.stanza_bytes = 262144, .token_bytes = 16384, .depth = 64, .elements = 4000, .attributes = 64, .namespaces = 16};
-static const struct str stanzas[] = {LITERAL(MESSAGE), LITERAL(PRESENCE), LITERAL(IQ_PING), LITERAL(IQ_MAM)};
-static const char *const stanza_names[] = {"message", "presence", "iq ping", "iq archive query"};
+	.stanza_bytes = 262144, .token_bytes = 16384, .depth = 64, .elements = 4000, .attributes = 64, .namespaces = 16
+};
+static const struct str stanzas[] = { LITERAL(MESSAGE), LITERAL(PRESENCE), LITERAL(IQ_PING), LITERAL(IQ_MAM) };
+static const char *const stanza_names[] = { "message", "presence", "iq ping", "iq archive query" };
 enum { N_STANZAS = 4, FAN_OUT = 50 };
 
 static void say(const char *name, const char *detail, double ns, const char *unit)
@@ -90,9 +105,9 @@ static void parse_once(void *ctx)
 
 static void bench_parse(void)
 {
-	static const struct parser_events events = {parse_open, parse_stanza, parse_close};
+	static const struct parser_events events = { parse_open, parse_stanza, parse_close };
 	for (unsigned i = 0; i < N_STANZAS; i++) {
-		struct parse x = {.a = arena_new(16384), .bytes = stanzas[i]};
+		struct parse x = { .a = arena_new(16384), .bytes = stanzas[i] };
 		size_t used;
 		x.p = parser_new(&events, &x, &limits);
 		if (parser_feed(x.p, x.a, STREAM, sizeof STREAM - 1, &used) != PARSER_OK)
@@ -120,7 +135,7 @@ static void bench_print(void)
 {
 	for (unsigned i = 0; i < N_STANZAS; i++) {
 		struct arena *a = arena_new(16384);
-		struct print x = {0};
+		struct print x = { 0 };
 		buf_init(&x.b, 65536);
 		if (parse_document(a, stanzas[i], &limits, &x.n) != PARSER_OK)
 			abort();
@@ -147,11 +162,12 @@ static void jid_once(void *ctx)
 
 static void bench_jid(void)
 {
-	static const struct str texts[] = {LITERAL("anna.petrova@example.org/Gajim.K2"), LITERAL("Anna.Petrova@Example.ORG/Gajim.K2"),
-		LITERAL("Анна.Петрова@пример.рф/дома")};
-	static const char *const names[] = {"ASCII, nothing to change", "ASCII, capitals", "Cyrillic, capitals"};
+	static const struct str texts[] = { LITERAL("anna.petrova@example.org/Gajim.K2"),
+					    LITERAL("Anna.Petrova@Example.ORG/Gajim.K2"),
+					    LITERAL("Анна.Петрова@пример.рф/дома") };
+	static const char *const names[] = { "ASCII, nothing to change", "ASCII, capitals", "Cyrillic, capitals" };
 	for (unsigned i = 0; i < 3; i++) {
-		struct address x = {arena_new(16384), texts[i]};
+		struct address x = { arena_new(16384), texts[i] };
 		say("jid", names[i], timed(jid_once, &x, 1), "address");
 		arena_free(x.a);
 	}
@@ -161,13 +177,16 @@ static void bench_jid(void)
 static void fan_once(void *ctx)
 {
 	struct outq *q = ctx;
-	static const char rest[] = "<body>The quarterly figures are on the share, please have a look before the meeting.</body>"
-		"<request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/><origin-id xmlns='urn:xmpp:sid:0' id='ab1f0c'/>"
+	static const char rest[] =
+		"<body>The quarterly figures are on the share, please have a look before the meeting.</body>"
+		"<request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/><origin-id "
+		"xmlns='urn:xmpp:sid:0' id='ab1f0c'/>"
 		"<stanza-id xmlns='urn:xmpp:sid:0' id='5c2b0a6f2d' by='anna.petrova@example.org'/></message>";
 	struct chunk *c = chunk_of(str_of(rest, sizeof rest - 1));
 	struct iovec iov[16];
 	for (unsigned i = 0; i < FAN_OUT; i++) {
-		int err = outq_add(&q[i], STR("<message from='boris@example.org/Gajim.K2' to='anna.petrova@example.org/Gajim.K2' type='chat' id='ab1f0c'>"));
+		int err = outq_add(&q[i], STR("<message from='boris@example.org/Gajim.K2' "
+					      "to='anna.petrova@example.org/Gajim.K2' type='chat' id='ab1f0c'>"));
 		err |= outq_add_chunk(&q[i], c, 0, c->n);
 		if (err || outq_iov(&q[i], iov, 16) < 1)
 			abort();
@@ -197,7 +216,7 @@ static struct {
 	struct write_batch *batches[4096];
 	unsigned head, tail;
 	unsigned done, failed;
-} store = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+} store = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
 
 static int stored_apply(struct txn *t, struct write_op *op)
 {
@@ -205,10 +224,17 @@ static int stored_apply(struct txn *t, struct write_op *op)
 	uint32_t pair = s->number % 500;
 	char id[32];
 	int n = snprintf(id, sizeof id, "m%u", s->number);
-	struct message_rec m = {.conv = ((uint64_t)(2 * pair + 1) << 32) | (2 * pair + 2), .author = 2 * pair + 1, .recipient = 2 * pair + 2, .type = 1,
-		.flags = MESSAGE_STORE | MESSAGE_COUNTS, .from = STR("boris@example.org/Gajim.K2"), .to = STR("anna.petrova@example.org"),
-		.id = str_of(id, (size_t)n), .origin_id = str_of(id, (size_t)n),
-		.payload = STR("<body>The quarterly figures are on the share, please have a look before the meeting.</body>")};
+	struct message_rec m = { .conv = ((uint64_t)(2 * pair + 1) << 32) | (2 * pair + 2),
+				 .author = 2 * pair + 1,
+				 .recipient = 2 * pair + 2,
+				 .type = 1,
+				 .flags = MESSAGE_STORE | MESSAGE_COUNTS,
+				 .from = STR("boris@example.org/Gajim.K2"),
+				 .to = STR("anna.petrova@example.org"),
+				 .id = str_of(id, (size_t)n),
+				 .origin_id = str_of(id, (size_t)n),
+				 .payload = STR("<body>The quarterly figures are on the share, please have a look "
+						"before the meeting.</body>") };
 	return message_append(t, &m, clock_wall_us(), 65536);
 }
 
@@ -268,7 +294,10 @@ static void bench_batch(struct writer *w, unsigned batch)
 		unsigned wanted = store.done + batch;
 		for (unsigned i = 0; i < batch; i++) {
 			struct stored *s = mem_alloc(sizeof *s);
-			*s = (struct stored){.op = {.apply = stored_apply, .done = stored_done, .free = stored_free, .targets = 1}, .number = number++};
+			*s = (struct stored){
+				.op = { .apply = stored_apply, .done = stored_done, .free = stored_free, .targets = 1 },
+				.number = number++
+			};
 			writer_submit(w, &s->op);
 		}
 		store_wait(wanted);
@@ -276,7 +305,7 @@ static void bench_batch(struct writer *w, unsigned batch)
 	} while ((now = clock_mono_us()) - begin < 1000000);
 	writer_get_stats(w, &after);
 	snprintf(detail, sizeof detail, "%4u at a time (%.1f a commit)", batch,
-		(double)(after.ops - before.ops) / (double)(after.commits - before.commits));
+		 (double)(after.ops - before.ops) / (double)(after.commits - before.commits));
 	say("writer", detail, (double)(now - begin) * 1000 / n, "message");
 }
 
@@ -287,7 +316,7 @@ static void bench_writer(void)
 	struct store *s;
 	struct err_msg msg;
 	snprintf(dir, sizeof dir, "%s/vestnik-micro-XXXXXX", base ? base : "/var/tmp");
-	if (!mkdtemp(dir) || store_open_lmdb(dir, &(struct store_options){0}, &s, &msg) != 0) {
+	if (!mkdtemp(dir) || store_open_lmdb(dir, &(struct store_options){ 0 }, &s, &msg) != 0) {
 		fprintf(stderr, "micro: cannot open a store in %s\n", dir);
 		exit(1);
 	}
@@ -309,7 +338,11 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} all[] = {{"parse", bench_parse}, {"print", bench_print}, {"jid", bench_jid}, {"outq", bench_outq}, {"writer", bench_writer}};
+	} all[] = { { "parse", bench_parse },
+		    { "print", bench_print },
+		    { "jid", bench_jid },
+		    { "outq", bench_outq },
+		    { "writer", bench_writer } };
 	const char *only = argc > 1 ? argv[1] : "";
 	atom_init();
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)

@@ -17,7 +17,7 @@ void pairs_new(unsigned n)
 	if (!pairs)
 		abort();
 	n_pairs = n;
-	pair_totals = (struct pair_totals){0};
+	pair_totals = (struct pair_totals){ 0 };
 	for (unsigned i = 0; i < n; i++) {
 		pairs[i].due = calloc(PAIR_RING, sizeof *pairs[i].due);
 		if (!pairs[i].due)
@@ -31,10 +31,11 @@ void pair_send(unsigned i, double due_s)
 	struct pair *pr = &pairs[i];
 	unsigned seq = pr->sent++;
 	int n = snprintf(text, sizeof text,
-		"<message to='%s%u@%s' type='chat' id='m%u-%u'><body>#%u The quarterly figures are on the share, please have a look "
-		"before the meeting.</body>%s</message>",
-		bench.opt.prefix, 2 * i + 1, bench.opt.domain, i, seq, seq,
-		bench.opt.receipts ? "<request xmlns='urn:xmpp:receipts'/>" : "");
+			 "<message to='%s%u@%s' type='chat' id='m%u-%u'><body>#%u The quarterly figures are on the "
+			 "share, please have a look "
+			 "before the meeting.</body>%s</message>",
+			 bench.opt.prefix, 2 * i + 1, bench.opt.domain, i, seq, seq,
+			 bench.opt.receipts ? "<request xmlns='urn:xmpp:receipts'/>" : "");
 	pr->due[seq % PAIR_RING] = due_s;
 	pair_totals.sent++;
 	client_stanza(&bench.clients[2 * i], text, (size_t)n);

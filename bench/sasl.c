@@ -72,8 +72,8 @@ static void derive(struct scram_keys *k, const char *salt, size_t salt_n, unsign
 	int size = EVP_MD_get_size(hash());
 	unsigned n;
 	size_t raw_n = unbase64(salt, salt_n, raw, sizeof raw);
-	PKCS5_PBKDF2_HMAC(bench.opt.password, (int)strlen(bench.opt.password), (unsigned char *)raw, (int)raw_n, (int)iterations,
-		hash(), size, salted);
+	PKCS5_PBKDF2_HMAC(bench.opt.password, (int)strlen(bench.opt.password), (unsigned char *)raw, (int)raw_n,
+			  (int)iterations, hash(), size, salted);
 	HMAC(hash(), salted, size, (const unsigned char *)"Client Key", 10, k->client, &n);
 	HMAC(hash(), salted, size, (const unsigned char *)"Server Key", 10, k->server, &n);
 	EVP_Digest(k->client, n, k->stored, &n, hash(), NULL);
@@ -103,7 +103,8 @@ size_t sasl_challenge(struct client *c, const char *p, size_t n, char *out, size
 	unsigned char sig[EVP_MAX_MD_SIZE];
 	unsigned k;
 	size_t first_n = unbase64(p, n, first, sizeof first), r_n, s_n, i_n;
-	const char *r = field(first, first_n, 'r', &r_n), *s = field(first, first_n, 's', &s_n), *i = field(first, first_n, 'i', &i_n);
+	const char *r = field(first, first_n, 'r', &r_n), *s = field(first, first_n, 's', &s_n),
+		   *i = field(first, first_n, 'i', &i_n);
 	if (!r || !s || !i || s_n >= sizeof c->keys.salt || first_n >= sizeof first)
 		return 0;
 	derive(&c->keys, s, s_n, (unsigned)strtoul(i, NULL, 10));

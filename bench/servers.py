@@ -212,11 +212,12 @@ class EjabberdSqlite(Ejabberd):
 
 class Prosody(Server):
     name = "prosody"
-    packages = ["prosody"]
+    packages = ["prosody", "lua-dbi-sqlite3"]
+    archive_store = "internal"
 
     @classmethod
     def installed(cls):
-        return os.path.exists("/usr/bin/prosody")
+        return os.path.exists("/usr/bin/prosody") and bool(glob.glob("/usr/lib/*/lua/5.4/dbd/sqlite3.so"))
 
     def version(self):
         return "prosody " + package_version("prosody")
@@ -235,7 +236,8 @@ class Prosody(Server):
             extra += '"groups"; '
             self.write("groups.txt", "[Company]\n" + "".join("u%d@%s\n" % (i, DOMAIN) for i in range(accounts)))
         cert, key, _ = certificate(self.folder)
-        config = self.write("prosody.cfg.lua", PROSODY_LUA.format(home=self.home, port=self.port, cert=cert, key=key, domain=DOMAIN, extra=extra))
+        config = self.write("prosody.cfg.lua", PROSODY_LUA.format(home=self.home, port=self.port, cert=cert, key=key, domain=DOMAIN, extra=extra,
+                                                                archive_store=self.archive_store))
         return self.spawn(["prosody", "--config", config, "-F"])
 
     def started(self):
@@ -255,7 +257,8 @@ c2s_ports = {{ {port} }}
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 authentication = "internal_hashed"
-storage = "internal"
+storage = {{ archive = "{archive_store}"; "internal" }}
+sql = {{ driver = "SQLite3"; database = "{home}/archive.db" }}
 storage_archive_item_limit = 100000000
 archive_expires_after = "never"
 smacks_max_queue_size = 100000
@@ -265,6 +268,10 @@ ssl = {{ certificate = "{cert}", key = "{key}" }}
 VirtualHost "{domain}"
 	groups_file = "{home}/groups.txt"
 """
+
+
+class ProsodySqlite(Prosody):
+    archive_store = "sql"
 
 
 class Vestnik(Server):
@@ -331,6 +338,7 @@ def package_version(name):
 
 
 SERVERS = {"ejabberd": Ejabberd, "prosody": Prosody, "vestnik": Vestnik}
+WITH_SQL = {"ejabberd": EjabberdSqlite, "prosody": ProsodySqlite}
 
 
 def install(names):

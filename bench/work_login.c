@@ -69,7 +69,7 @@ int work_login(void)
 {
 	struct meter a, b;
 	clients_new(bench.opt.users);
-	bench.on = (struct client_events){.ready = login_ready, .closed = login_closed};
+	bench.on = (struct client_events){ .ready = login_ready, .closed = login_closed };
 	first_round = true;
 	loop_settle(bench.opt.settle_s);
 	meter_read(&a);

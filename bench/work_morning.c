@@ -79,7 +79,7 @@ int work_morning(void)
 	close_all(0, (unsigned)n);
 	loop_settle(bench.opt.settle_s);
 	forget();
-	bench.on = (struct client_events){.ready = morning_ready, .stanza = morning_stanza};
+	bench.on = (struct client_events){ .ready = morning_ready, .stanza = morning_stanza };
 	meter_read(&a);
 	for (started = 0; started < bench.opt.concurrency && started < n;)
 		client_start(&bench.clients[started++]);
@@ -108,7 +108,7 @@ int work_morning(void)
 	result("away_cpu_us", distinct ? (c.cpu_s - b.cpu_s) * 1e6 / (double)distinct : 0);
 	result("away_missing", expected - (double)distinct);
 	result("rss_after_mb", (double)c.rss_kb / 1024);
-	bench.on = (struct client_events){0};
+	bench.on = (struct client_events){ 0 };
 	close_all(0, (unsigned)n);
 	return all ? 0 : 1;
 }

@@ -18,7 +18,9 @@ static void send_receipt(struct client *c, const char *p, size_t n)
 	const char *from = stanza_attr(p, n, "from", &from_n), *id = stanza_attr(p, n, "id", &id_n);
 	if (!from || !id)
 		return;
-	int k = snprintf(text, sizeof text, "<message to='%.*s' type='chat' id='r%.*s'><received xmlns='urn:xmpp:receipts' id='%.*s'/></message>",
+	int k = snprintf(
+		text, sizeof text,
+		"<message to='%.*s' type='chat' id='r%.*s'><received xmlns='urn:xmpp:receipts' id='%.*s'/></message>",
 		(int)from_n, from, (int)id_n, id, (int)id_n, id);
 	if (k > 0 && (size_t)k < sizeof text)
 		client_stanza(c, text, (size_t)k);
@@ -49,7 +51,8 @@ static void msg_stanza(struct client *c, const char *p, size_t n)
 
 static bool all_received(void)
 {
-	return pair_totals.received == pair_totals.sent && (!bench.opt.receipts || pair_totals.receipts == pair_totals.sent);
+	return pair_totals.received == pair_totals.sent &&
+	       (!bench.opt.receipts || pair_totals.receipts == pair_totals.sent);
 }
 
 /* Everything that was sent under stream management must have been acknowledged once the last <r/> is answered. */

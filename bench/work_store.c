@@ -107,7 +107,7 @@ static struct reader {
 	bool any;
 	double asked_s;
 	char before[128];
-} *readers;
+} * readers;
 static uint64_t n_pages, bad_pages, page_results;
 static double mam_end;
 
@@ -117,10 +117,14 @@ static void ask_page(struct client *c)
 	r->results = 0;
 	r->any = false;
 	r->asked_s = now_s();
-	client_printf(c, "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2' queryid='q'><x xmlns='jabber:x:data' type='submit'>"
-		"<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field><field var='with'><value>%s%u@%s</value>"
-		"</field></x><set xmlns='http://jabber.org/protocol/rsm'><max>%u</max><before>%s</before></set></query></iq>",
-		bench.opt.prefix, c->user - 1, bench.opt.domain, bench.opt.page, r->before);
+	client_printf(c,
+		      "<iq type='set' id='page'><query xmlns='urn:xmpp:mam:2' queryid='q'><x xmlns='jabber:x:data' "
+		      "type='submit'>"
+		      "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field><field "
+		      "var='with'><value>%s%u@%s</value>"
+		      "</field></x><set "
+		      "xmlns='http://jabber.org/protocol/rsm'><max>%u</max><before>%s</before></set></query></iq>",
+		      bench.opt.prefix, c->user - 1, bench.opt.domain, bench.opt.page, r->before);
 }
 
 /* The page ended: checks it, remembers where the one before it begins. */
@@ -141,7 +145,8 @@ static void page_end(struct client *c, const char *p, size_t n)
 	page_results += r->results;
 	samples_add((now_s() - r->asked_s) * 1e6);
 	bool more = !complete && gt && r->results == bench.opt.page && r->last >= bench.opt.page;
-	snprintf(r->before, sizeof r->before, "%.*s", more ? (int)(k - (size_t)(gt + 1 - first)) : 0, more ? gt + 1 : "");
+	snprintf(r->before, sizeof r->before, "%.*s", more ? (int)(k - (size_t)(gt + 1 - first)) : 0,
+		 more ? gt + 1 : "");
 	if (now_s() < mam_end)
 		ask_page(c);
 }
