@@ -8,6 +8,7 @@
 #include "server/im/message.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "server/im/archive.h"
 #include "server/im/conv.h"
 #include "server/im/deliver.h"
 #include "server/im/im.h"
@@ -181,6 +182,8 @@ void message_send(struct session *session, const struct message *m, const struct
 	o->session = session ? session->number : 0;
 	o->done = done;
 	o->ctx = ctx;
+	if (m->flags & MESSAGE_STORE)
+		o->m.flags |= archive_hidden(o->author, jid_bare(&o->author_bare), o->recipient, jid_bare(&o->recipient_bare));
 	if ((m->flags & MESSAGE_STORE) || (session && session->user->writing))
 		send_stored(o, session);
 	else

@@ -49,6 +49,7 @@ static struct peer *peer_load(const struct jid *bare)
 	p->bare = str_of(copy, name.n);
 	p->home = threads_home(p->bare);
 	if (account_get(t, jid_domain(bare), jid_local(bare), &rec) == 0) {
+		p->archived = rec.id;
 		p->id = rec.disabled ? 0 : rec.id;
 		p->disabled = rec.disabled;
 		p->has_blocks = p->id && block_any(t, p->id);

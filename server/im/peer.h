@@ -5,6 +5,7 @@
 
 struct peer {
 	uint32_t id;          /* account id; 0: no such account (or disabled) */
+	uint32_t archived;    /* account id also of a disabled account: its old messages can still be read */
 	unsigned home;        /* worker */
 	bool has_blocks;      /* the account has a block list: ask peer_blocks() */
 	bool disabled;

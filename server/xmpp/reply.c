@@ -203,6 +203,7 @@ struct answered_write {
 	struct pending *pending;
 	void (*after)(struct write_op *op, struct session *s);
 	void (*release)(struct write_op *op);
+	struct chunk *answer;        /* printed child of the result; NULL: none */
 };
 
 static int apply_inner(struct txn *t, struct write_op *op)
@@ -212,6 +213,14 @@ static int apply_inner(struct txn *t, struct write_op *op)
 	return inner->apply(t, inner);
 }
 
+static void pending_printed(struct pending *p, struct chunk *payload)
+{
+	struct outgoing o = { .kind = STANZA_IQ, .from = p->to, .type = STR("result"), .id = p->id, .payload = payload };
+
+	if (p->xs) session_send(&p->xs->s, &o);
+	pending_end(p);
+}
+
 static void answered(struct write_op *op, int err, unsigned worker)
 {
 	struct answered_write *w = (struct answered_write *)op;
@@ -219,7 +228,7 @@ static void answered(struct write_op *op, int err, unsigned worker)
 	(void)worker;
 	if (!err && w->after) w->after(w->inner, pending_session(w->pending));
 	if (err) pending_err(w->pending, err, NULL);
-	else pending_result(w->pending, NULL);
+	else pending_printed(w->pending, w->answer);
 }
 
 static void free_answered(struct write_op *op)
@@ -228,11 +237,12 @@ static void free_answered(struct write_op *op)
 
 	if (w->release) w->release(w->inner);
 	else mem_free(w->inner);
+	chunk_unref(w->answer);
 	mem_free(w);
 }
 
-void reply_after_write(struct request *rq, struct write_op *op, void (*after)(struct write_op *op, struct session *s),
-		       void (*release)(struct write_op *op))
+static void submit(struct request *rq, struct write_op *op, struct chunk *answer, void (*after)(struct write_op *op, struct session *s),
+		   void (*release)(struct write_op *op))
 {
 	struct answered_write *w = NEW(struct answered_write);
 
@@ -242,7 +252,19 @@ void reply_after_write(struct request *rq, struct write_op *op, void (*after)(st
 	pending_is_fast(w->pending);
 	w->after = after;
 	w->release = release;
+	w->answer = answer;
 	im_write(&w->op);
+}
+
+void reply_after_write(struct request *rq, struct write_op *op, void (*after)(struct write_op *op, struct session *s),
+		       void (*release)(struct write_op *op))
+{
+	submit(rq, op, NULL, after, release);
+}
+
+void reply_with_after_write(struct request *rq, struct node *child, struct write_op *op, void (*release)(struct write_op *op))
+{
+	submit(rq, op, payload_of_node(child), NULL, release);
 }
 
 void push_iq(struct session *s, struct arena *a, struct node *child)

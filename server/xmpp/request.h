@@ -78,6 +78,9 @@ struct session *pending_session(const struct pending *p);
 void reply_after_write(struct request *rq, struct write_op *op, void (*after)(struct write_op *op, struct session *s),
 		       void (*release)(struct write_op *op));
 
+/* The same with a child in the result (built in rq->a; it is printed now and sent after the commit). */
+void reply_with_after_write(struct request *rq, struct node *child, struct write_op *op, void (*release)(struct write_op *op));
+
 /* Sends an iq push (type set) with a new id to one session; child built in a. */
 void push_iq(struct session *s, struct arena *a, struct node *child);
 /* Prints children of a node (or the node itself as only child) into a shared payload chunk. */

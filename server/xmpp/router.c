@@ -4,6 +4,7 @@
  */
 #include "server/xmpp/router.h"
 #include "base/log.h"
+#include "server/im/block.h"
 #include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/peer.h"
@@ -77,6 +78,13 @@ static void iq_stanza(struct request *rq)
 	}
 }
 
+/* XEP-0191 section 3.5: what the person sends to somebody he blocks comes back. */
+static void blocked_outgoing(struct request *rq)
+{
+	if (rq->stanza->name == A_presence) return;
+	reply_error(rq, "cancel", A_not_acceptable, "You block this contact; unblock it first");
+}
+
 void router_stanza(struct xsession *xs, struct node *stanza)
 {
 	struct request rq = { .xs = xs, .session = &xs->s, .a = stream_arena(), .stanza = stanza };
@@ -97,6 +105,10 @@ void router_stanza(struct xsession *xs, struct node *stanza)
 	rq.addressee = classify(&xs->s, &rq.to);
 	if (rq.addressee == TO_REMOTE) {
 		reply_error(&rq, "cancel", A_remote_server_not_found, "This server talks only to its own domains");
+		return;
+	}
+	if ((rq.addressee & (TO_ACCOUNT | TO_FULL)) && block_is_outgoing(xs->s.user, &rq.to)) {
+		blocked_outgoing(&rq);
 		return;
 	}
 	if (stanza->name == A_message) message_stanza(&rq);

@@ -1,0 +1,33 @@
+/*
+ * Reading archives: one function decides who may read what (rows I08, I09), one walks a page. The archive is the log (design idea 1); nothing is copied per
+ * reader. Any worker, inside one loop step. Knows no XML.
+ */
+#pragma once
+#include "storage/tab_message.h"
+#include "xml/jid.h"
+
+struct archive_query {
+	uint32_t reader;             /* account that asks */
+	uint32_t owner;              /* whose archive */
+	struct jid with;             /* none: all; bare or full */
+	uint64_t start_us, end_us;   /* inclusive; 0: open */
+	uint64_t after_gid, before_gid; /* exclusive; 0: open */
+	bool backwards;              /* the newest of the interval instead of the oldest */
+	size_t max;
+};
+typedef void archive_fn(void *ctx, const struct message_rec *m);
+struct archive_page {
+	size_t n;
+	bool complete;               /* nothing of the interval lies beyond this page in the direction of the walk */
+	uint64_t first, last;        /* gids of the page in order of time; 0 when empty */
+};
+/* The one authorisation: 0 or ERR_FORBIDDEN. So far everybody reads his own archive and no other. */
+int archive_may_read(uint32_t reader, uint32_t owner);
+/* Calls fn for each message of the page, oldest first. 0, ERR_FORBIDDEN or a storage error. */
+int archive_read(struct txn *t, const struct archive_query *q, archive_fn *fn, void *ctx, struct archive_page *out);
+/* How many messages the interval holds, counted up to max. */
+size_t archive_count(struct txn *t, const struct archive_query *q, size_t max);
+/* True when the owner's archive shows this message (it is his and he did not hide it). */
+bool archive_has(struct txn *t, uint32_t owner, uint64_t gid);
+/* MESSAGE_HIDDEN_* flags of a message between two accounts by the preferences of both (XEP-0313 section 6). */
+unsigned archive_hidden(uint32_t author, struct str author_bare, uint32_t recipient, struct str recipient_bare);
