@@ -23,7 +23,7 @@ static struct node *stored(struct request *rq, const struct node *asked)
 	struct str xml;
 	struct node *root = NULL;
 
-	if (private_get(t, rq->session->user->id, asked->ns_str, asked->name_str, &xml) || parse_document(rq->a, xml, &limits, &root)) root = NULL;
+	if (private_get(t, rq->session->user->id, asked->name_str, asked->ns_str, &xml) || parse_document(rq->a, xml, &limits, &root)) root = NULL;
 	txn_commit(t);
 	return root;
 }
@@ -53,7 +53,7 @@ static int apply_private(struct txn *t, struct write_op *op)
 {
 	struct private_op *p = (struct private_op *)op;
 
-	return private_put(t, p->account, p->ns, p->name, chunk_str(p->xml), limits()->private_bytes);
+	return private_put(t, p->account, p->name, p->ns, chunk_str(p->xml), limits()->private_bytes);
 }
 
 static void free_private(struct write_op *op)
