@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		assert(jid_eq(&one, &two));
 		struct jid made = jid_make(a, jid_local(&one), jid_domain(&one), jid_resource(&one));
 		assert(jid_eq(&one, &made));
-		jid_skeleton(a, jid_local(&one));
+		struct str skeleton = jid_skeleton(a, jid_local(&one));
+		assert(str_utf8_valid(skeleton));
 	}
 	if (jid_prep_local(a, in, &part) == 0)
 		assert(jid_prep_local(a, part, &again) == 0 && str_eq(part, again));

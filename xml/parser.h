@@ -19,7 +19,7 @@ struct parser_limits {
 	unsigned depth, elements;
 	unsigned attributes, namespaces; /* of one element; declarations are not counted as attributes */
 };
-#define PARSER_NS_BYTES 1024 /* of one namespace name */
+#define PARSER_NS_BYTES 1024 /* of one namespace name that is used, references resolved */
 struct parser_events {
 	/* Start tag of the stream, whatever its name and namespace: attributes only, prefixes resolved. xmlns declarations:
 	 * header->ns and parser_content_ns(). In the arena given to parser_feed. */

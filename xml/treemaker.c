@@ -30,7 +30,7 @@ struct treemaker {
 	/* of the element being parsed */
 	struct arena *arena;
 	struct node *root, *cur;
-	bool complete;
+	bool complete, too_long;
 	struct decl *decls;
 	struct buf text;
 	bool any_shared;
@@ -67,6 +67,10 @@ static struct str split_name(struct treemaker *t, const char *full, enum ns *out
 	if (!sep)
 		return str_of(full, n);
 	struct str uri = str_of(full, (size_t)(sep - full));
+	if (uri.n > PARSER_NS_BYTES && !t->too_long) {
+		t->too_long = true;
+		XML_StopParser(t->expat, XML_FALSE);
+	}
 	struct node *parent = t->cur;
 	if (parent && str_eq(parent->ns_str, uri)) {
 		*out_ns = parent->ns;
@@ -285,13 +289,20 @@ static int map_error(enum XML_Error e)
 	}
 }
 
+static int fail(struct treemaker *t, int error, const char *why)
+{
+	t->broken = true;
+	t->why = why;
+	return error;
+}
+
 int treemaker_parse(struct treemaker *t, struct arena *a, struct str bytes, struct node **out_root, struct decl **out_decls)
 {
 	assert(!t->broken && bytes.n <= INT32_MAX);
 	t->arena = a;
 	t->root = t->cur = NULL;
 	t->decls = NULL;
-	t->complete = false;
+	t->complete = t->too_long = false;
 	if (t->any_shared) {
 		memset(t->shared, 0, sizeof t->shared);
 		t->any_shared = false;
@@ -299,11 +310,12 @@ int treemaker_parse(struct treemaker *t, struct arena *a, struct str bytes, stru
 	XML_SetNamespaceDeclHandler(t->expat, out_decls ? on_decl : NULL, NULL);
 	enum XML_Status status = feed(t, bytes);
 	t->units++;
-	if (status != XML_STATUS_OK || !t->complete || t->broken) {
-		t->broken = true;
-		t->why = status != XML_STATUS_OK ? XML_ErrorString(XML_GetErrorCode(t->expat)) : "not one whole element";
-		return status != XML_STATUS_OK ? map_error(XML_GetErrorCode(t->expat)) : PARSER_NOT_WELL_FORMED;
-	}
+	if (t->too_long)
+		return fail(t, PARSER_POLICY, "namespace name too long");
+	if (status != XML_STATUS_OK)
+		return fail(t, map_error(XML_GetErrorCode(t->expat)), XML_ErrorString(XML_GetErrorCode(t->expat)));
+	if (!t->complete || t->broken)
+		return fail(t, PARSER_NOT_WELL_FORMED, "not one whole element");
 	if (bytes.n > LARGE_BYTES)
 		t->used_up = true;
 	*out_root = t->root;
