@@ -221,6 +221,95 @@ static enum hash_kind best_kind(const struct auth_account *a)
 	return HASH_SHA256;
 }
 
+/* --- imported and older keys are raised when the password is seen (row A07) --- */
+
+struct raise {
+	struct job job;
+	struct write_op op;
+	uint32_t id, credentials_epoch;
+	struct scram_keys keys[HASH_KINDS];
+	int err;
+	size_t password_n;
+	char password[AUTH_PREPARED_MAX];
+};
+
+static bool keys_are_old(const struct auth_account *a)
+{
+	for (unsigned k = 0; k < HASH_KINDS; k++)
+		if (!a->scram[k].present || a->scram[k].iterations < im.scram_iterations)
+			return true;
+	return false;
+}
+
+static void raise_free(struct write_op *op)
+{
+	struct raise *r = list_entry(op, struct raise, op);
+
+	secret_wipe(r, sizeof(*r));
+	mem_free(r);
+}
+
+/* Writer thread. The password is the same, so the epoch and with it sessions and tokens stay. */
+static int raise_apply(struct txn *t, struct write_op *op)
+{
+	struct raise *r = list_entry(op, struct raise, op);
+	struct account_rec rec;
+	int err = account_get_by_id(t, r->id, &rec);
+
+	if (!err && rec.credentials_epoch != r->credentials_epoch)
+		err = ERR_CONFLICT;
+	if (err)
+		return err;
+	memcpy(rec.scram, r->keys, sizeof(rec.scram));
+	account_put(t, &rec);
+	return 0;
+}
+
+static void raise_done(struct write_op *op, int err, unsigned worker)
+{
+	(void)op;
+	(void)err; /* the next login tries again */
+	(void)worker;
+}
+
+/* Helper thread. */
+static void raise_run(struct job *j)
+{
+	struct raise *r = list_entry(j, struct raise, job);
+
+	r->err = auth_keys_for_password(str_of(r->password, r->password_n), im.scram_iterations, r->keys);
+	secret_wipe(r->password, sizeof(r->password));
+}
+
+static void raise_ran(struct job *j)
+{
+	struct raise *r = list_entry(j, struct raise, job);
+
+	if (r->err)
+		raise_free(&r->op);
+	else
+		im_write(&r->op);
+}
+
+/* Worker thread; after the login was answered, as far as helpers have time. */
+static void raise_start(const struct auth_check *c)
+{
+	struct raise *r = NEW(struct raise);
+
+	r->job.run = raise_run;
+	r->job.done = raise_ran;
+	r->job.worker = c->job.worker;
+	r->op.apply = raise_apply;
+	r->op.done = raise_done;
+	r->op.free = raise_free;
+	r->id = c->account.id;
+	r->credentials_epoch = c->account.credentials_epoch;
+	memcpy(r->password, c->password, c->password_n);
+	r->password_n = c->password_n;
+	if (helpers_submit(&r->job))
+		raise_free(&r->op);
+}
+
 /* Helper thread. */
 static void check_run(struct job *j)
 {
@@ -256,6 +345,8 @@ static void check_ran(struct job *j)
 {
 	struct auth_check *c = (struct auth_check *)(void *)j;
 
+	if (c->result.err == 0 && keys_are_old(&c->account))
+		raise_start(c);
 	check_finish(c, c->result.err == 0 ? right_password(c) : c->result.err);
 }
 

@@ -36,7 +36,8 @@ int auth_lookup(struct str domain, struct str local, struct auth_account *out);
 int auth_still_valid(uint32_t account_id, uint32_t credentials_epoch);
 
 /* Password check (PLAIN and the API), off the loop with an in-memory cache of what was right before (HMAC under a key of this process
- * over account id, credentials epoch and password). Unknown and disabled accounts cost the same as a wrong password. */
+ * over account id, credentials epoch and password). Unknown and disabled accounts cost the same as a wrong password. Keys with fewer iterations
+ * than configured, or not of every kind (imported ones), are made new after a right password; the epoch stays. */
 struct auth_result {
 	int err;                     /* 0; ERR_AUTH wrong; ERR_FORBIDDEN right but disabled; ERR_AGAIN busy; or a storage error */
 	uint32_t id, credentials_epoch;

@@ -229,12 +229,27 @@ static int export_binding(SSL *ssl, uint8_t out[64])
 	return ok == 1 ? EXPORT_BYTES : ERR_UNSUPPORTED;
 }
 
+/* The same for the life of the session: there is no renegotiation (row A13). */
+static int exporter_of(struct tls_session *s, uint8_t out[64])
+{
+	if (!s->has_exporter) {
+		uint8_t data[64];
+		int n = export_binding(s->ssl, data);
+		if (n != (int)sizeof(s->exporter))
+			return n < 0 ? n : ERR_UNSUPPORTED;
+		memcpy(s->exporter, data, sizeof(s->exporter));
+		s->has_exporter = true;
+	}
+	memcpy(out, s->exporter, sizeof(s->exporter));
+	return (int)sizeof(s->exporter);
+}
+
 int tls_channel_binding(struct tls_session *s, enum tls_binding kind, uint8_t out[64])
 {
 	if (!s || !SSL_is_init_finished(s->ssl))
 		return ERR_UNSUPPORTED;
 	if (kind == TLS_EXPORTER)
-		return export_binding(s->ssl, out);
+		return exporter_of(s, out);
 	if (kind == TLS_UNIQUE) { /* RFC 5929 section 3: the first Finished message, ours when a session was resumed */
 		if (!bound_to_handshake(s->ssl))
 			return ERR_UNSUPPORTED;

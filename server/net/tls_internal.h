@@ -13,6 +13,8 @@ struct tls_context {
 struct tls_session {
 	SSL *ssl;
 	struct tls_context *context; /* one reference */
+	bool has_exporter;           /* asked several times per login, and each answer costs microseconds */
+	uint8_t exporter[32];
 };
 
 /* Text of the first error in this thread's OpenSSL queue; empties the queue. */

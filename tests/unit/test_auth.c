@@ -250,6 +250,33 @@ TEST(a16_password_change_disable_delete_void_the_cache)
 	rig_stop();
 }
 
+TEST(a07_old_keys_are_raised_by_a_right_password)
+{
+	struct auth_account before, after;
+	struct auth_result r;
+
+	no_delays();
+	rig_start(2, NULL);
+	is_int(rig_add("example.org", "olga", "mushroom"), 0);
+	im.scram_iterations = 5000;
+	before = lookup("olga");
+	is_int(check("192.0.2.1", "olga", "toadstool", NULL), ERR_AUTH);
+	rig_settle();
+	is_int(lookup("olga").scram[HASH_SHA256].iterations, 4096);
+	is_int(check("192.0.2.1", "olga", "mushroom", &r), 0);
+	rig_settle();
+	rig_settle(); /* the first one may overtake the operation that follows the job */
+	after = lookup("olga");
+	for (unsigned k = 0; k < HASH_KINDS; k++)
+		ok(after.scram[k].present && after.scram[k].iterations == 5000, "kind %u raised", k);
+	is_int(after.credentials_epoch, before.credentials_epoch);
+	auth_cache_clear();
+	is_int(check("192.0.2.1", "olga", "mushroom", &r), 0);
+	ok(!r.was_cached, "verified with the new keys");
+	is_int(check("192.0.2.1", "olga", "toadstool", NULL), ERR_AUTH);
+	rig_stop();
+}
+
 TEST(an_account_without_password_lets_nobody_in)
 {
 	no_delays();
