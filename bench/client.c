@@ -72,7 +72,7 @@ void client_start(struct client *c)
 	}
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	c->state = CLIENT_CONNECTING;
-	c->authenticated = false;
+	c->authenticated = c->sm = false;
 	c->sm_in = c->sm_out = c->sm_acked = c->sm_since_request = 0;
 	watch(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
 	c->want_write = true;
@@ -137,7 +137,7 @@ void client_stanza(struct client *c, const char *p, size_t n)
 {
 	static const char request[] = "<r xmlns='urn:xmpp:sm:3'/>";
 	client_send(c, p, n);
-	if (!bench.opt.sm)
+	if (!c->sm)
 		return;
 	c->sm_out++;
 	if (++c->sm_since_request >= SM_REQUEST_EVERY) {
@@ -261,7 +261,7 @@ static void client_got(struct client *c, enum scan_found found, const char *p, s
 		login_stanza(c, p, n);
 		return;
 	}
-	if (bench.opt.sm && sm_stanza(c, p, n))
+	if (c->sm && sm_stanza(c, p, n))
 		return;
 	if (bench.on.stanza)
 		bench.on.stanza(c, p, n);

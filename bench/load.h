@@ -39,13 +39,13 @@ struct client {
 	enum client_state state;
 	int fd;
 	unsigned user;          /* number of the account: login is PREFIX + number */
-	bool authenticated, want_write, dirty;
+	bool authenticated, want_write, dirty, sm;
 	SSL *ssl;
 	struct scan scan;
 	struct bytes in, out;
 	char client_first[128], server_signature[64];
 	struct scram_keys keys;
-	/* Stream management counters since <enabled/>; unused without --sm. */
+	/* Stream management counters since <enabled/>; unused unless sm. */
 	uint32_t sm_in, sm_out, sm_acked;
 	unsigned sm_since_request;
 };
@@ -88,7 +88,7 @@ void client_close(struct client *c);
 /* Queues bytes; they leave before the loop sleeps, in one write per connection. */
 void client_send(struct client *c, const char *p, size_t n);
 void client_printf(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The same for a message, presence or iq, counted for stream management (asks for <a/> every 5th when --sm). */
+/* The same for a message, presence or iq, counted for stream management (asks for <a/> every 5th). */
 void client_stanza(struct client *c, const char *p, size_t n);
 /* Handles readiness of the socket; called by the loop. */
 void client_event(struct client *c, uint32_t events);

@@ -120,7 +120,8 @@ void login_stanza(struct client *c, const char *p, size_t n)
 			bound(c, p, n);
 		break;
 	case CLIENT_SM:
-		if (stanza_is(p, n, "enabled"))
+		c->sm = stanza_is(p, n, "enabled");
+		if (c->sm)
 			ready(c);
 		else if (stanza_is(p, n, "failed"))
 			client_fail(c, "stream management refused", p, n);

@@ -7,12 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- offline: users 0, 2, ... send, users 1, 3, ... are absent ---- */
+/* ---- offline: users 0, 2, ... send, users 1, 3, ... are absent ----
+ * The senders use stream management: a message counts as stored when the server took responsibility for it by <a/>. */
 static unsigned pongs, wanted;
 
-static void send_ping(struct client *c)
+/* Asks for a sign that the server has dealt with everything before: <a/>, or the answer to a ping. */
+static void ask_done(struct client *c)
 {
-	client_printf(c, "<iq type='get' id='done' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>", bench.opt.domain);
+	if (c->sm)
+		client_printf(c, "<r xmlns='urn:xmpp:sm:3'/>");
+	else
+		client_printf(c, "<iq type='get' id='done' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>",
+			      bench.opt.domain);
 }
 
 static void filled_stanza(struct client *c, const char *p, size_t n)
@@ -29,12 +35,15 @@ static void filled_stanza(struct client *c, const char *p, size_t n)
 	}
 }
 
-static bool pongs_done(void)
+static bool batch_done(void)
 {
-	return pongs == wanted;
+	unsigned done = pongs;
+	for (unsigned i = 0; i < bench.n_clients; i += 2)
+		done += bench.clients[i].sm && bench.clients[i].sm_acked == bench.clients[i].sm_out;
+	return done == wanted;
 }
 
-/* Senders keep `window` messages ahead of the answers to their pings, so no queue of the server grows without bound. */
+/* 50 messages of each sender at a time, so no queue of the server grows without bound. */
 static bool fill(unsigned n, unsigned count)
 {
 	for (unsigned sent = 0; sent < count;) {
@@ -44,10 +53,10 @@ static bool fill(unsigned n, unsigned count)
 		for (unsigned i = 0; i < n; i++) {
 			for (unsigned k = 0; k < batch; k++)
 				pair_send(i, now_s());
-			send_ping(&bench.clients[2 * i]);
+			ask_done(&bench.clients[2 * i]);
 		}
 		sent += batch;
-		if (!loop_run(pongs_done, bench.opt.timeout_s))
+		if (!loop_run(batch_done, bench.opt.timeout_s))
 			return false;
 	}
 	return true;
@@ -65,9 +74,11 @@ int work_offline(void)
 	clients_new(2 * n);
 	pairs_new(n);
 	bench.on.stanza = filled_stanza;
+	bench.opt.sm = true;
 	for (unsigned i = 0; i < n; i++)
 		if (!login_all(2 * i, 1))
 			return 1;
+	bench.opt.sm = false;
 	loop_settle(bench.opt.settle_s);
 	meter_read(&a);
 	if (!fill(n, bench.opt.count))
