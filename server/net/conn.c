@@ -28,6 +28,7 @@ enum {
 	READ_LEAST = 4096,         /* smallest read while a rate is charged */
 	FLUSH_BEFORE_CLOSE_MS = 5000,
 	LINGER_MS = 3000,
+	RATE_LOG_MS = 60000,
 	DISCARD_MAX = 4 << 20,     /* of a peer that goes on sending while we close */
 };
 
@@ -156,6 +157,18 @@ static void on_rate_timer(struct timer *t)
 	mark(c);
 }
 
+/* A flood pauses many times a second: every pause counts, but a connection gets one line a minute. */
+static void tell_rate(struct conn *c, const char *limit)
+{
+	uint64_t now = loop_now(c->loop);
+	if (c->rate_logged_ms != 0 && now - c->rate_logged_ms < RATE_LOG_MS) {
+		limit_hit(limit);
+		return;
+	}
+	c->rate_logged_ms = now;
+	limit_hit_log(limit, c->ip);
+}
+
 /* Row E03: nothing is dropped, reading waits until the debt is paid. */
 static void pause_for_rate(struct conn *c, uint64_t wait_ms, const char *limit)
 {
@@ -165,7 +178,7 @@ static void pause_for_rate(struct conn *c, uint64_t wait_ms, const char *limit)
 	if (c->rate_paused && due <= c->resume_at_ms)
 		return;
 	if (!c->rate_paused)
-		limit_hit_log(limit, c->ip);
+		tell_rate(c, limit);
 	c->rate_paused = true;
 	c->resume_at_ms = due;
 	loop_timer(c->loop, &c->rate_timer, wait_ms);

@@ -37,7 +37,7 @@ struct conn {
 	struct tls_session *tls; /* owned */
 	char *unread;            /* owned */
 	size_t unread_n;
-	uint64_t id, rx, tx, tx_confirmed, last_rx_ms, resume_at_ms;
+	uint64_t id, rx, tx, tx_confirmed, last_rx_ms, resume_at_ms, rate_logged_ms;
 	uint32_t events;         /* registered with epoll; 0: not registered */
 	uint32_t discarded;
 	uint16_t pauses;

@@ -42,7 +42,7 @@ void limits_set(const struct limits *l)
 	atomic_store_explicit(&present, &p->table, memory_order_release);
 }
 
-void limit_hit_log(const char *name, const char *who)
+void limit_hit(const char *name)
 {
 	for (size_t i = 0; i < COUNT; i++) {
 		if (strcmp(names[i], name) == 0) {
@@ -50,6 +50,11 @@ void limit_hit_log(const char *name, const char *who)
 			break;
 		}
 	}
+}
+
+void limit_hit_log(const char *name, const char *who)
+{
+	limit_hit(name);
 	log_warn("limit.hit", LC("limit", name), LC("who", who));
 }
 

@@ -15,6 +15,8 @@ const struct limits *limits(void);
 void limits_set(const struct limits *l);
 /* Counts a hit of a limit (for metrics) and logs it, rate-limited. field is the name of the limit. Any thread. */
 void limit_hit_log(const char *name, const char *who);
+/* Only counts: for hits that one peer can cause many times a second. Any thread. */
+void limit_hit(const char *name);
 /* The table by index, for metrics: number of limits, name (NULL past the end), hits so far. Any thread. */
 size_t limits_count(void);
 const char *limits_name(size_t i);
