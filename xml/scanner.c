@@ -205,6 +205,27 @@ static const char *tag_ends(struct run *r, const char *p, bool empty)
 	return p + 1;
 }
 
+/* The name of an attribute: is it xmlns or xmlns:something? */
+static const char *at_attr(struct run *r, const char *p)
+{
+	struct scanner *s = r->s;
+
+	if (s->match == 0 && *p != XMLNS[0])
+		s->match = MATCH_NO;
+	for (; p < r->end && !stops[(uint8_t)*p] && s->match != MATCH_NO; p++) {
+		if (s->match == sizeof XMLNS - 1)
+			s->is_ns = *p == ':';
+		s->match = s->match < sizeof XMLNS - 1 && *p == XMLNS[s->match] ? s->match + 1 : MATCH_NO;
+	}
+	while (p < r->end && !stops[(uint8_t)*p])
+		p++;
+	if (p < r->end) {
+		s->is_ns = s->is_ns || s->match == sizeof XMLNS - 1;
+		s->state = AT_TAG;
+	}
+	return p;
+}
+
 static const char *at_tag(struct run *r, const char *p)
 {
 	struct scanner *s = r->s;
@@ -215,7 +236,9 @@ static const char *at_tag(struct run *r, const char *p)
 	case '\n':
 	case '\r':
 	case '=':
-		return p + 1;
+		while (++p < r->end && (*p == ' ' || *p == '='))
+			;
+		return p;
 	case '>':
 		return tag_ends(r, p, false);
 	case '/':
@@ -236,27 +259,8 @@ static const char *at_tag(struct run *r, const char *p)
 		s->match = 0;
 		s->is_ns = false;
 		s->state = AT_ATTR;
-		return p;
+		return at_attr(r, p);
 	}
-}
-
-/* The name of an attribute: is it xmlns or xmlns:something? */
-static const char *at_attr(struct run *r, const char *p)
-{
-	struct scanner *s = r->s;
-
-	for (; p < r->end && !stops[(uint8_t)*p]; p++) {
-		if (s->is_ns || s->match == MATCH_NO)
-			continue;
-		if (s->match == sizeof XMLNS - 1)
-			s->is_ns = *p == ':';
-		s->match = s->match < sizeof XMLNS - 1 && *p == XMLNS[s->match] ? s->match + 1 : MATCH_NO;
-	}
-	if (p < r->end) {
-		s->is_ns = s->is_ns || s->match == sizeof XMLNS - 1;
-		s->state = AT_TAG;
-	}
-	return p;
 }
 
 static const char *at_value(struct run *r, const char *p)
