@@ -6,8 +6,12 @@
 #include "storage/tab_audit.h"
 #include "storage/tab_message.h"
 #include "storage/tab_org.h"
+#include "storage/tab_pep.h"
+#include "storage/tab_private.h"
+#include "storage/tab_roster.h"
 #include "storage/tab_sm.h"
 #include "storage/tab_token.h"
+#include "storage/tab_vcard.h"
 #include <assert.h>
 
 static const char zeros[32];
@@ -113,6 +117,75 @@ static int read_message(struct txn *t)
 		fits(m.payload), fits(m.from), fits(m.to), fits(m.id), fits(m.origin_id), fits(m.lang);
 	return err;
 }
+static bool on_roster(void *ctx, const struct roster_item *i)
+{
+	(void)ctx;
+	fits(i->jid), fits(i->name), fits(i->request);
+	for (unsigned g = 0; g < i->groups; g++)
+		fits(i->group[g]);
+	return true;
+}
+static int read_roster(struct txn *t)
+{
+	struct roster_item i;
+	int err = roster_item_get(t, 1, STR("j"), &i);
+
+	roster_item_each(t, 1, on_roster, NULL);
+	roster_version(t, 1);
+	return err;
+}
+static bool on_private(void *ctx, struct str name, struct str ns, struct str xml)
+{
+	(void)ctx;
+	fits(name), fits(ns), fits(xml);
+	return true;
+}
+static int read_private(struct txn *t)
+{
+	struct str xml;
+
+	private_bytes(t, 1);
+	private_each(t, 1, on_private, NULL);
+	return private_get(t, 1, STR("n"), STR("s"), &xml);
+}
+static int read_vcard(struct txn *t)
+{
+	struct str xml = STR_NONE;
+	int err = vcard_get(t, 1, &xml);
+
+	fits(xml);
+	return err;
+}
+static bool on_pep_item(void *ctx, const struct pep_item *i)
+{
+	(void)ctx;
+	fits(i->id), fits(i->publisher), fits(i->payload);
+	return true;
+}
+static bool on_pep_node(void *ctx, const struct pep_node *n)
+{
+	(void)ctx;
+	fits(n->name), fits(n->config);
+	return true;
+}
+static int read_pep(struct txn *t)
+{
+	struct pep_node n = { .account = 1, .number = 1, .name = STR("n") };
+	struct pep_item i;
+	struct pep_totals x;
+
+	pep_item_each(t, &n, true, on_pep_item, NULL);
+	pep_item_get(t, &n, STR("id"), &i);
+	pep_account_totals(t, 1, &x);
+	pep_node_each(t, 1, on_pep_node, NULL);
+	int err = pep_node_get(t, 1, STR("n"), &n);
+
+	/* Writing with counts that mean nothing must end too. */
+	i = (struct pep_item){ .id = STR("id"), .payload = STR("p") };
+	if (err == 0)
+		pep_item_put(t, &n, &i, 1, UINT64_MAX);
+	return err;
+}
 
 /* Keys as docs/storage.md tells them. */
 static const struct {
@@ -130,6 +203,15 @@ static const struct {
 	{ TAB_SM, { "id\0", 3 }, read_sm },
 	{ TAB_SM, { "id\0c", 4 }, read_counters },
 	{ TAB_AUDIT, { "\0\0\0\0\0\0\0\1", 8 }, read_audit },
+	{ TAB_ROSTER, { "\0\0\0\1ij", 6 }, read_roster },
+	{ TAB_ROSTER, { "\0\0\0\1v", 5 }, read_roster },
+	{ TAB_PRIVATE, { "\0\0\0\1xn\0s", 8 }, read_private },
+	{ TAB_PRIVATE, { "\0\0\0\1t", 5 }, read_private },
+	{ TAB_VCARD, { "\0\0\0\1", 4 }, read_vcard },
+	{ TAB_PEP_NODE, { "\0\0\0\1nn", 6 }, read_pep },
+	{ TAB_PEP_NODE, { "\0\0\0\1t", 5 }, read_pep },
+	{ TAB_PEP_ITEM, { "\0\0\0\1\0\0\0\1i\0\0\0\0\0\0\0\1", 17 }, read_pep },
+	{ TAB_PEP_ITEM, { "\0\0\0\1\0\0\0\1did", 11 }, read_pep },
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
