@@ -103,6 +103,7 @@ static void worker_fini(unsigned worker)
 	(void)worker;
 	org_thread_fini();
 	presence_thread_fini();
+	sm_thread_fini();
 	xsessions_thread_fini();
 	streams_thread_fini();
 	peer_thread_end();

@@ -91,8 +91,8 @@ static void send_stored(struct session *s, struct txn *t, uint64_t gid)
 		.from = r.from,
 		.to = r.to,
 		.type = r.type == MESSAGE_NORMAL ? STR_NONE : str_c(message_type_names[r.type]),
-		.id = r.id,
-		.lang = r.lang,
+		.id = r.id.n ? r.id : STR_NONE, /* the record knows no difference between empty and absent */
+		.lang = r.lang.n ? r.lang : STR_NONE,
 		.payload = payload,
 		.gid = gid,
 		.by = s->user->jid.full,

@@ -34,10 +34,12 @@ static void auth_features(struct stream *st, struct arena *a, struct node *f)
 	channel_bindings(st, a, f);
 }
 
-static void bind_features(struct arena *a, struct node *f)
+static void bind_features(struct stream *st, struct arena *a, struct node *f)
 {
-	node_add(a, node_add(a, f, A_bind, NS_BIND), A_required, NS_BIND);
-	node_add(a, node_add(a, f, A_session, NS_SESSION), A_optional, NS_SESSION); /* RFC 3921 clients */
+	if (!st->xs) { /* SASL2 may have bound or resumed already */
+		node_add(a, node_add(a, f, A_bind, NS_BIND), A_required, NS_BIND);
+		node_add(a, node_add(a, f, A_session, NS_SESSION), A_optional, NS_SESSION); /* RFC 3921 clients */
+	}
 	node_add(a, f, A_sm, NS_SM3);
 	node_add(a, f, A_csi, NS_CSI);
 	node_add(a, f, A_ver, NS_ROSTERVER);
@@ -48,7 +50,7 @@ static void bind_features(struct arena *a, struct node *f)
 /* XEP-0478: what we accept, so that clients need not guess. */
 static void limit_features(struct stream *st, struct arena *a, struct node *f)
 {
-	bool in = st->phase == PHASE_BIND;
+	bool in = st->phase == PHASE_BIND || st->phase == PHASE_SESSION;
 	struct node *l = node_add(a, f, A_limits, NS_STREAM_LIMITS);
 	struct str bytes = arena_printf(a, "%llu", (unsigned long long)(in ? limits()->stanza_bytes : limits()->preauth_stanza_bytes));
 
@@ -66,8 +68,8 @@ void features_send(struct stream *st)
 	switch (st->phase) {
 	case PHASE_TLS: tls_features(st, a, f); break;
 	case PHASE_AUTH: auth_features(st, a, f); break;
-	default: bind_features(a, f); break;
+	default: bind_features(st, a, f); break;
 	}
-	limit_features(st, a, f);
+	if (st->phase != PHASE_TLS) limit_features(st, a, f); /* before TLS nothing but STARTTLS (row A04) */
 	stream_send_node(st, f);
 }

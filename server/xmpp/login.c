@@ -114,7 +114,7 @@ static void on_reply(void *ctx, const struct sasl_outcome *o)
 	if (st->phase != PHASE_AUTH) return; /* closed meanwhile */
 	if (o->kind == SASL_CHALLENGE) {
 		struct node *c = node_new(a, A_challenge, login_ns(l));
-		node_append_text(a, c, encode(a, o->data));
+		if (o->data.n) node_append_text(a, c, encode(a, o->data));
 		stream_send_node(st, c);
 	} else if (o->kind == SASL_FAILURE) {
 		on_failure(st, o);

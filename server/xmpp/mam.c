@@ -62,7 +62,7 @@ static void send_results(struct answer *a, bool flip)
 
 	for (size_t i = 0; i < a->n; i++) {
 		struct chunk *c = a->results[flip ? a->n - 1 - i : i];
-		struct outgoing o = { .kind = STANZA_MESSAGE, .from = s->user->jid.full, .payload = c };
+		struct outgoing o = { .kind = STANZA_MESSAGE, .payload = c };
 		session_send(s, &o);
 		chunk_unref(c);
 	}

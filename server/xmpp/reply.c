@@ -131,7 +131,10 @@ struct pending *reply_later(struct request *rq)
 
 void pending_is_fast(struct pending *p)
 {
-	if (p->slow && p->xs) p->xs->slow_pendings--;
+	if (p->slow && p->xs) {
+		p->xs->slow_pendings--;
+		p->xs->fast_pendings++;
+	}
 	p->slow = false;
 }
 
@@ -141,6 +144,7 @@ static void pending_end(struct pending *p)
 
 	list_del(&p->link);
 	if (xs && p->slow) xs->slow_pendings--;
+	else if (xs) xs->fast_pendings--;
 	mem_free(p);
 	if (xs) sm_pending_done(xs);
 }

@@ -15,6 +15,11 @@ struct pending {
 };
 /* The session ends: pendings lose it. */
 void pendings_forget(struct xsession *xs);
+/* Answers that wait for the writer: later questions of this session must wait behind them. */
+static inline bool pendings_in_writer(const struct xsession *xs)
+{
+	return xs->fast_pendings > 0;
+}
 /* Highest number below which everything was handled. */
 uint32_t pendings_handled(const struct xsession *xs);
 /* The pending's change is in the writer's queue: later stored stanzas cannot be durable without it. */

@@ -3,13 +3,14 @@
  * sender. A stanza counts as handled for XEP-0198 when this returns, unless a pending answer took it over (reply.c).
  */
 #include "server/xmpp/router.h"
-#include "base/log.h"
+#include "base/err.h"
 #include "server/im/block.h"
 #include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/peer.h"
 #include "server/im/presence.h"
 #include "server/xmpp/handlers.h"
+#include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
 #include "xml/jid.h"
 
@@ -20,6 +21,22 @@ static unsigned classify(const struct session *s, const struct jid *to)
 	if (!to->local_n) return TO_HOST;
 	if (!jid_is_bare(to)) return TO_FULL;
 	return jid_bare_eq(to, &s->jid) ? TO_SELF : TO_ACCOUNT;
+}
+
+/* Attributes and addressee of the stanza. ERR_SYNTAX: 'to' is malformed. */
+static int request_fill(struct request *rq)
+{
+	struct str to = node_attr(rq->stanza, "to");
+
+	rq->id = node_attr(rq->stanza, "id");
+	rq->type = node_attr(rq->stanza, "type");
+	if (rq->stanza->name == A_iq) rq->iq_type = str_eq_c(rq->type, "get") ? IQ_GET : str_eq_c(rq->type, "set") ? IQ_SET : 0;
+	if (to.p && jid_parse(rq->a, to, &rq->to)) {
+		rq->to = (struct jid){ 0 };
+		return ERR_SYNTAX;
+	}
+	rq->addressee = classify(rq->session, &rq->to);
+	return 0;
 }
 
 /* Row X18: 'from' is absent or the session itself, compared after preparation. */
@@ -33,11 +50,76 @@ static bool from_is_own(const struct request *rq)
 	return jid_eq(&j, &rq->session->jid) || (jid_is_bare(&j) && jid_bare_eq(&j, &rq->session->jid));
 }
 
-static void iq_request(struct request *rq)
+/*
+ * Stanzas of one session are processed in order (RFC 6120 10.1): a question that follows a message or a change which is still on its way to the disk waits
+ * behind it in the writer's queue, so it sees what the client sent before.
+ */
+struct waiting_iq {
+	struct write_op op;
+	struct arena *arena;
+	struct node *stanza;
+	struct pending *pending;
+	uint32_t number;
+};
+
+static int apply_nothing(struct txn *t, struct write_op *op)
+{
+	(void)t;
+	(void)op;
+	return 0;
+}
+
+static void iq_request(struct request *rq, bool may_wait);
+
+static void waited(struct write_op *op, int err, unsigned worker)
+{
+	struct waiting_iq *w = (struct waiting_iq *)op;
+	struct session *s = pending_session(w->pending);
+
+	(void)err; /* the barrier itself writes nothing; what was before it has answered for itself */
+	(void)worker;
+	if (s && !((struct xsession *)s)->dying) {
+		struct xsession *xs = (struct xsession *)s;
+		struct request rq = { .xs = xs, .session = s, .a = stream_arena(), .stanza = w->stanza, .sm_number = w->number };
+		xsession_enter(xs);
+		request_fill(&rq);
+		iq_request(&rq, false);
+		arena_reset(stream_arena());
+		pending_drop(w->pending);
+		xsession_leave(xs);
+	} else {
+		pending_drop(w->pending);
+	}
+}
+
+static void free_waiting(struct write_op *op)
+{
+	arena_free(((struct waiting_iq *)op)->arena);
+	mem_free(op);
+}
+
+static void wait_in_line(struct request *rq)
+{
+	struct waiting_iq *w = NEW(struct waiting_iq);
+
+	w->op = (struct write_op){ .apply = apply_nothing, .done = waited, .free = free_waiting };
+	w->arena = arena_new(2048);
+	w->stanza = node_copy(w->arena, rq->stanza);
+	w->number = rq->sm_number;
+	w->pending = reply_later(rq);
+	pending_is_fast(w->pending);
+	im_write(&w->op);
+}
+
+static void iq_request(struct request *rq, bool may_wait)
 {
 	bool known;
 	const struct handler *h;
 
+	if (may_wait && pendings_in_writer(rq->xs)) {
+		wait_in_line(rq);
+		return;
+	}
 	rq->child = node_first(rq->stanza);
 	if (!rq->child || node_next(rq->child)) { /* RFC 6120 8.2.3 */
 		reply_error(rq, "modify", A_bad_request, "A get or set has exactly one child element");
@@ -67,10 +149,8 @@ static void iq_stanza(struct request *rq)
 		reply_error(rq, "modify", A_bad_request, "An iq needs an id");
 		return;
 	}
-	if (str_eq_c(rq->type, "get")) rq->iq_type = IQ_GET;
-	else if (str_eq_c(rq->type, "set")) rq->iq_type = IQ_SET;
 	if (rq->iq_type && rq->addressee != TO_REMOTE) {
-		iq_request(rq);
+		iq_request(rq, true);
 	} else if (str_eq_c(rq->type, "result") || str_eq_c(rq->type, "error")) {
 		if (rq->addressee == TO_FULL) router_forward_iq(rq); /* an answer to another client; ours need no handling */
 	} else if (!rq->iq_type) {
@@ -88,21 +168,17 @@ static void blocked_outgoing(struct request *rq)
 void router_stanza(struct xsession *xs, struct node *stanza)
 {
 	struct request rq = { .xs = xs, .session = &xs->s, .a = stream_arena(), .stanza = stanza };
-	struct str to = node_attr(stanza, "to");
 
 	if (xs->sm) rq.sm_number = ++xs->in;
-	rq.id = node_attr(stanza, "id");
-	rq.type = node_attr(stanza, "type");
+	bool malformed = request_fill(&rq) != 0;
 	if (!from_is_own(&rq)) {
 		stream_error(xs->stream, "invalid-from", "You may only send as yourself");
 		return;
 	}
-	if (to.p && jid_parse(rq.a, to, &rq.to)) {
-		rq.to = (struct jid){ 0 };
+	if (malformed) {
 		reply_error(&rq, "modify", A_jid_malformed, "The address in 'to' is malformed");
 		return;
 	}
-	rq.addressee = classify(&xs->s, &rq.to);
 	if (rq.addressee == TO_REMOTE) {
 		reply_error(&rq, "cancel", A_remote_server_not_found, "This server talks only to its own domains");
 		return;

@@ -119,7 +119,7 @@ static void finish(struct stream *st, struct node *s, bool resumed)
 		return;
 	}
 	if (st->xs) stream_enter(st, PHASE_SESSION);
-	else features_send(st);
+	features_send(st); /* XEP-0388 section 2.6.1: right after success, bound or not */
 	if (resumed) sm_after_resume(st);
 }
 

@@ -169,9 +169,15 @@ static void confirm_later(struct timer *t)
 	struct xsession *xs = list_entry(t, struct xsession, expire);
 
 	if (!xs->stream || xs->sm) return;
-	xsession_drained(xs);
-	ask_tcp(xs);
+	xsession_confirm(xs);
 	if (xs->out.n) loop_timer(loop_self(), t, CONFIRM_MS);
+}
+
+void xsession_confirm(struct xsession *xs)
+{
+	if (xs->sm || !xs->out.n || !xs->stream) return;
+	if (conn_queued(xs->stream->conn) == 0) xsession_drained(xs);
+	ask_tcp(xs);
 }
 
 static void write_parts(struct xsession *xs, struct str head, struct chunk *payload, struct str tail)

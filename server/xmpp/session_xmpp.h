@@ -34,6 +34,7 @@ struct xsession {
 	struct stream *stream;     /* NULL: detached */
 	struct list pendings;      /* struct pending: answers that come later */
 	unsigned slow_pendings;    /* of them, those that do not go straight to the writer */
+	unsigned fast_pendings;    /* and those that do */
 	unsigned busy;             /* a handler of this session is running: closing waits */
 	bool dying;
 	struct unacked_queue out;
@@ -73,6 +74,8 @@ void xsession_enter(struct xsession *xs);
 void xsession_leave(struct xsession *xs);
 /* The connection's output was handed to the kernel: marks and confirms what TCP delivered (promise P4). */
 void xsession_drained(struct xsession *xs);
+/* A last look at what TCP delivered, before the connection goes. */
+void xsession_confirm(struct xsession *xs);
 /* Client state (XEP-0352). */
 void csi_set(struct xsession *xs, bool inactive);
 /* Releases held stanzas. csi.c */
@@ -99,3 +102,4 @@ void sm_forget(struct xsession *xs);                       /* session ends: remo
 void sm_request(struct xsession *xs);                      /* asks for <a/> when due; before the loop sleeps */
 void sm_save_for_shutdown(struct xsession *xs);
 void sm_thread_init(void);
+void sm_thread_fini(void);

@@ -23,6 +23,12 @@ void sm_thread_init(void)
 	by_id = hash_new();
 }
 
+void sm_thread_fini(void)
+{
+	hash_free(by_id);
+	by_id = NULL;
+}
+
 static struct str id_of(const struct xsession *xs)
 {
 	return str_of(xs->sm_id, SM_ID_LEN);

@@ -27,10 +27,17 @@ static void software_version(struct request *rq)
 	reply_result(rq, q);
 }
 
+/* RFC 6120 7.7.2.2 allows it, we do not: one resource per stream. */
+static void bind_again(struct request *rq)
+{
+	reply_error(rq, "cancel", A_not_allowed, "This stream has a resource already");
+}
+
 static const struct handler rows[] = {
 	{ IQ_GET, A_ping, NS_PING, TO_OWN | TO_HOST | TO_ACCOUNT, 0, "urn:xmpp:ping", ping },
 	{ IQ_GET, A_time, NS_TIME, TO_HOST, 0, "urn:xmpp:time", entity_time },
 	{ IQ_GET, A_query, NS_VERSION, TO_HOST, 0, "jabber:iq:version", software_version },
+	{ IQ_SET, A_bind, NS_BIND, TO_OWN | TO_HOST, 0, NULL, bind_again },
 	{ IQ_SET, A_session, NS_SESSION, TO_OWN | TO_HOST, 0, NULL, ping },
 	{ .fn = NULL },
 };

@@ -287,7 +287,9 @@ static const char *check_header(struct stream *st, struct node *h, const char **
 		*out_text = st->header_seen ? "The domain may not change within a connection" : "This server does not serve that domain";
 		return st->header_seen ? "not-authorized" : "host-unknown";
 	}
-	if (!str_starts(version, STR("1."))) {
+	uint64_t major;
+	ptrdiff_t dot = version.p ? str_find(version, '.') : -1;
+	if (dot <= 0 || str_u64(str_of(version.p, (size_t)dot), UINT32_MAX, &major) || major < 1) { /* a higher one is answered by ours, 4.7.5 */
 		*out_text = "XMPP version 1.0 is needed";
 		return "unsupported-version";
 	}
@@ -337,6 +339,7 @@ static void on_close(void *ctx)
 
 	if (st->xs && st->phase == PHASE_SESSION) { /* the client's own goodbye: nothing to resume (XEP-0198 section 5) */
 		struct xsession *xs = st->xs;
+		xsession_confirm(xs);
 		st->xs = NULL;
 		xs->stream = NULL;
 		xsession_stream_gone(xs, true);
@@ -422,7 +425,7 @@ static void on_closed(struct conn *c, int err)
 	log_info("stream.closed", LU("conn", conn_id(c)), LC("ip", conn_ip(c)), LERR(err), LU("rx", conn_tx_total(c)));
 	if (st->xs) {
 		struct xsession *xs = st->xs;
-		xsession_drained(xs); /* last look at what TCP confirmed */
+		xsession_confirm(xs);
 		st->xs = NULL;
 		xs->stream = NULL;
 		xsession_stream_gone(xs, false);
