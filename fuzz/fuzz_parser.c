@@ -1,5 +1,5 @@
-/* Stream parser: the same bytes whole, cut in two, in small pieces and byte by byte give the same report (X07), as the start of a
- * stream and inside one. First byte: where to cut, the size of the pieces and which limits. */
+/* Stream parser: the same bytes whole, cut in two, in small pieces and byte by byte give the same report (X07), as
+ * the start of a stream and inside one. First byte: where to cut, the size of the pieces and which limits. */
 #include "tests/lib/parsed.h"
 #include <assert.h>
 
@@ -24,7 +24,8 @@ static struct str report(struct arena *a, struct str bytes, struct parser_limits
 
 static void compare(struct arena *a, struct str bytes, uint8_t choice)
 {
-	const struct parser_limits limits = choice & 1 ? PARSED_LIMITS : (struct parser_limits){ 1000, 200, 8, 32, 8, 4 };
+	const struct parser_limits limits =
+		choice & 1 ? PARSED_LIMITS : (struct parser_limits){ 1000, 200, 8, 32, 8, 4 };
 	struct str whole = report(a, bytes, limits, bytes.n, 1);
 
 	assert(str_eq(whole, report(a, bytes, limits, bytes.n * choice / 256, bytes.n)));

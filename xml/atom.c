@@ -1,8 +1,8 @@
 /*
  * Atoms and namespaces: two fixed tables made from atoms.def and an open-addressing index over each. Keys are never
- * added after atom_init(), the load is below 1/3 and unknown names end at the first empty slot, so no input can make a
- * look-up long. The hash reads the length and at most sixteen bytes: names differ at their ends, URIs at their last bytes.
- * Thread: atom_init() on the first thread before others start; look-ups from any thread.
+ * added after atom_init(), the load is below 1/3 and unknown names end at the first empty slot, so no input can make
+ * a look-up long. The hash reads the length and at most sixteen bytes: names differ at their ends, URIs at their last
+ * bytes. Thread: atom_init() on the first thread before others start; look-ups from any thread.
  */
 #include "xml/atom.h"
 #include <assert.h>

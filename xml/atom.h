@@ -1,6 +1,6 @@
-/* Element names and namespaces as small integers, interned at parse time from xml/atoms.def, so that dispatch is a table
- * index. Names not in the list are atom 0 and keep their text in the node. The table is built at compile or start time and
- * never changes: any thread. */
+/* Element names and namespaces as small integers, interned at parse time from xml/atoms.def, so that dispatch is a
+ * table index. Names not in the list are atom 0 and keep their text in the node. The table is built at compile or
+ * start time and never changes: any thread. */
 #pragma once
 #include "base/str.h"
 

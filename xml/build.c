@@ -1,6 +1,6 @@
 /*
- * Building trees. Slices given are kept as they are (no copy), so they must live as long as the arena; names of atoms are
- * static texts. Nothing fails: arenas never do. Thread: the owner of the arena.
+ * Building trees. Slices given are kept as they are (no copy), so they must live as long as the arena; names of atoms
+ * are static texts. Nothing fails: arenas never do. Thread: the owner of the arena.
  */
 #include "xml/build.h"
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* Building trees: replies, errors, pushes. Everything goes into the arena given; slices are not copied, so they must live as
- * long as the arena (use arena_str otherwise). */
+/* Building trees: replies, errors, pushes. Everything goes into the arena given; slices are not copied, so they must
+ * live as long as the arena (use arena_str otherwise). */
 #pragma once
 #include "xml/node.h"
 

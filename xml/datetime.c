@@ -1,6 +1,7 @@
 /*
- * XEP-0082 DateTime: CCYY-MM-DDThh:mm:ss[.sss]TZD, TZD = Z or (+|-)hh:mm. Day arithmetic is done here on the proleptic Gregorian calendar;
- * the C library's functions depend on zone and locale. Instants before 1970 are refused: ours are unsigned. No state: any thread.
+ * XEP-0082 DateTime: CCYY-MM-DDThh:mm:ss[.sss]TZD, TZD = Z or (+|-)hh:mm. Day arithmetic is done here on the
+ * proleptic Gregorian calendar; the C library's functions depend on zone and locale. Instants before 1970 are
+ * refused: ours are unsigned. No state: any thread.
  */
 #include "xml/datetime.h"
 #include "base/err.h"
@@ -41,8 +42,9 @@ size_t datetime_print(uint64_t wall_ms, char out[DATETIME_MAX])
 	days -= (uint64_t)days_of((int64_t)year, 1, 1);
 	while (days >= days_in(year, month))
 		days -= days_in(year, month++);
-	n = snprintf(out, DATETIME_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)year % 10000, month % 100, (unsigned)days % 100 + 1,
-		     (unsigned)(ms / 3600000), (unsigned)(ms / 60000 % 60), (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
+	n = snprintf(out, DATETIME_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)year % 10000, month % 100,
+		     (unsigned)days % 100 + 1, (unsigned)(ms / 3600000), (unsigned)(ms / 60000 % 60),
+		     (unsigned)(ms / 1000 % 60), (unsigned)(ms % 1000));
 	return (size_t)n;
 }
 
@@ -110,7 +112,8 @@ int datetime_parse(struct str s, uint64_t *out_wall_ms)
 		return ERR_SYNTAX;
 	/* 60 is a leap second; 24:00:00 is the end of the day (XML Schema 3.2.7). */
 	bool day_end = hour == 24 && minute == 0 && second == 0 && ms == 0;
-	if (month < 1 || month > 12 || day < 1 || day > days_in(year, month) || (hour > 23 && !day_end) || minute > 59 || second > 60)
+	if (month < 1 || month > 12 || day < 1 || day > days_in(year, month) || (hour > 23 && !day_end) ||
+	    minute > 59 || second > 60)
 		return ERR_SYNTAX;
 	int64_t at = days_of(year, month, day) * (int64_t)DAY_MS +
 		     ((int64_t)hour * 3600 + ((int64_t)minute - zone) * 60 + second) * 1000 + ms;

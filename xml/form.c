@@ -1,6 +1,6 @@
 /*
- * Data forms (XEP-0004). Reading takes the submitted form as it is: the caller compares FORM_TYPE and values with what it
- * offered. A field given twice counts once: the first one (others cannot smuggle a second meaning in).
+ * Data forms (XEP-0004). Reading takes the submitted form as it is: the caller compares FORM_TYPE and values with
+ * what it offered. A field given twice counts once: the first one (others cannot smuggle a second meaning in).
  * Thread: the owner of the arena.
  */
 #include "xml/form.h"
@@ -74,7 +74,8 @@ struct node *form_new(struct arena *a, struct node *parent, const char *type, co
 	return form;
 }
 
-struct node *form_field(struct arena *a, struct node *form, const char *var, const char *type, const char *label, struct str value)
+struct node *form_field(struct arena *a, struct node *form, const char *var, const char *type, const char *label,
+			struct str value)
 {
 	struct node *f = node_add(a, form, A_field, NS_DATA);
 

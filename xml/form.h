@@ -13,6 +13,7 @@ int form_bool(struct arena *a, const struct node *form, const char *var, bool *o
 /* New form element under parent; type "form", "submit" or "result"; form_type may be NULL. */
 struct node *form_new(struct arena *a, struct node *parent, const char *type, const char *form_type);
 /* Adds a field; type, label and value may be NULL/NONE. Returns the field, to add more <value/> or <option/>. */
-struct node *form_field(struct arena *a, struct node *form, const char *var, const char *type, const char *label, struct str value);
+struct node *form_field(struct arena *a, struct node *form, const char *var, const char *type, const char *label,
+			struct str value);
 void form_field_value(struct arena *a, struct node *field, struct str value);
 void form_field_option(struct arena *a, struct node *field, const char *label, struct str value);

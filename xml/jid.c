@@ -1,8 +1,9 @@
 /*
- * Addresses: cutting, the ASCII fast path, domain labels, comparing. Everything that is not plain ASCII goes to jid_prep.c.
- * Class tables say what each part may hold unchanged; upper case in local parts and domains is folded here without stringprep.
- * Domains (RFC 7622 3.2): host names as labels of letters, digits, hyphen and underscore, U-labels kept as prepared Unicode,
- * A-labels kept as they are, IPv6 in brackets; one trailing dot is removed. Any thread.
+ * Addresses: cutting, the ASCII fast path, domain labels, comparing. Everything that is not plain ASCII goes to
+ * jid_prep.c. Class tables say what each part may hold unchanged; upper case in local parts and domains is folded
+ * here without stringprep. Domains (RFC 7622 3.2): host names as labels of letters, digits, hyphen and underscore,
+ * U-labels kept as prepared Unicode, A-labels kept as they are, IPv6 in brackets; one trailing dot is removed. Any
+ * thread.
  */
 #include "xml/jid.h"
 #include "base/err.h"
@@ -85,8 +86,9 @@ static int check_u_label(struct str label)
 		points[n] = u;
 		i += len;
 	}
-	return idna_to_ascii_4i(points, n, ascii, IDNA_ALLOW_UNASSIGNED | IDNA_USE_STD3_ASCII_RULES) == IDNA_SUCCESS ? 0
-														     : ERR_SYNTAX;
+	return idna_to_ascii_4i(points, n, ascii, IDNA_ALLOW_UNASSIGNED | IDNA_USE_STD3_ASCII_RULES) == IDNA_SUCCESS
+		       ? 0
+		       : ERR_SYNTAX;
 }
 
 static int check_labels(struct str domain)

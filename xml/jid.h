@@ -1,8 +1,8 @@
 /*
- * Addresses (RFC 7622 as far as libidn's stringprep profiles allow: nodeprep, nameprep, resourceprep): parsed, prepared,
- * compared. A struct jid is a value: one prepared string "local@domain/resource" and two lengths; copying it copies the
- * pointers. ASCII that needs no change takes a fast path; other results are cached per thread. This header is the only one of
- * xml/ that server/im may include.
+ * Addresses (RFC 7622 as far as libidn's stringprep profiles allow: nodeprep, nameprep, resourceprep): parsed,
+ * prepared, compared. A struct jid is a value: one prepared string "local@domain/resource" and two lengths; copying
+ * it copies the pointers. ASCII that needs no change takes a fast path; other results are cached per thread. This
+ * header is the only one of xml/ that server/im may include.
  */
 #pragma once
 #include "base/arena.h"

@@ -1,8 +1,9 @@
 /*
- * stringprep (RFC 3454) with the profiles nodeprep, nameprep and resourceprep (RFC 6122 appendices), as XMPP servers and
- * clients built on libidn do, so that addresses compare alike on both sides. Code points newer than Unicode 3.2 pass
- * unchanged (emoji in resources). A result that changes when prepared again is prepared until it rests, or refused (row I06).
- * Each thread keeps a direct-mapped cache of recent results: bounded by SLOTS entries of at most CACHE_BYTES each.
+ * stringprep (RFC 3454) with the profiles nodeprep, nameprep and resourceprep (RFC 6122 appendices), as XMPP servers
+ * and clients built on libidn do, so that addresses compare alike on both sides. Code points newer than Unicode 3.2
+ * pass unchanged (emoji in resources). A result that changes when prepared again is prepared until it rests, or
+ * refused (row I06). Each thread keeps a direct-mapped cache of recent results: bounded by SLOTS entries of at most
+ * CACHE_BYTES each.
  */
 #include "xml/jid_prep.h"
 #include "base/err.h"

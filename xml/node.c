@@ -1,7 +1,7 @@
 /*
- * Reading and copying element trees. Everything lives in the arena of its stanza: nothing here frees, a removed child is
- * only unlinked. Loops, not recursion, wherever depth comes from input: the parser bounds depth, builders might not.
- * Thread: the owner of the arena.
+ * Reading and copying element trees. Everything lives in the arena of its stanza: nothing here frees, a removed child
+ * is only unlinked. Loops, not recursion, wherever depth comes from input: the parser bounds depth, builders might
+ * not. Thread: the owner of the arena.
  */
 #include "xml/node.h"
 #include <string.h>

@@ -1,9 +1,10 @@
 /*
  * Streams and documents: the scanner finds the end of each unit (declaration, header, stanza, close), the bytes of an
- * unfinished one are held, a treemaker turns a complete one into a tree. The header is parsed as an empty element of its own
- * (its '>' replaced by '/>'), so it needs no expat object of the stream. Streams that declare exactly the usual two
- * namespaces share the treemakers of the thread; others (rare) prime one of their own for each parser_feed that completes a stanza.
- * Callbacks run outside of expat (row X08); limits live here and survive everything but parser_free (row X09).
+ * unfinished one are held, a treemaker turns a complete one into a tree. The header is parsed as an empty element of
+ * its own (its '>' replaced by '/>'), so it needs no expat object of the stream. Streams that declare exactly the
+ * usual two namespaces share the treemakers of the thread; others (rare) prime one of their own for each parser_feed
+ * that completes a stanza. Callbacks run outside of expat (row X08); limits live here and survive everything but
+ * parser_free (row X09).
  */
 #include "xml/parser.h"
 #include "base/buf.h"
@@ -19,13 +20,13 @@ struct parser {
 	void *ctx;
 	struct parser_limits limits;
 	struct scanner scan;
-	struct buf hold;        /* bytes of the unfinished unit */
-	bool usual;             /* header declared just jabber:client and stream: */
+	struct buf hold; /* bytes of the unfinished unit */
+	bool usual;	 /* header declared just jabber:client and stream: */
 	bool stopped, feeding;
-	int error;              /* final */
+	int error; /* final */
 	const char *why;
-	struct str content_ns;  /* static text or own_text's */
-	char *own_text;         /* root name, '\0'-separated from own start tag and content namespace; NULL for usual streams */
+	struct str content_ns; /* static text or own_text's */
+	char *own_text; /* root name, '\0'-separated from own start tag and content namespace; NULL for usual streams */
 	struct str root_name, own_tag;
 };
 
@@ -281,15 +282,10 @@ static int take_unit(struct parser *p, struct arena *a, int what, struct str byt
 	int err;
 
 	switch (what) {
-	case SCAN_DECL:
-		err = check_declaration(bytes, &why);
-		return err ? fail(p, err, why) : 0;
-	case SCAN_OPEN:
-		return take_header(p, a, bytes);
-	case SCAN_ELEMENT:
-		return take_stanza(p, a, bytes, tree);
-	default:
-		return take_close(p, bytes);
+	case SCAN_DECL: err = check_declaration(bytes, &why); return err ? fail(p, err, why) : 0;
+	case SCAN_OPEN: return take_header(p, a, bytes);
+	case SCAN_ELEMENT: return take_stanza(p, a, bytes, tree);
+	default: return take_close(p, bytes);
 	}
 }
 
@@ -302,7 +298,8 @@ static int between(struct parser *p, const char *data, size_t n, size_t *pos)
 	uint8_t c = (uint8_t)data[*pos];
 	if (!p->scan.begun && (c == 0xfe || c == 0xff || c == 0))
 		return fail(p, PARSER_ENCODING, "only UTF-8 is supported (RFC 6120 11.6)");
-	return fail(p, PARSER_NOT_WELL_FORMED, p->scan.opened ? "text between stanzas" : "text before the first element");
+	return fail(p, PARSER_NOT_WELL_FORMED,
+		    p->scan.opened ? "text between stanzas" : "text before the first element");
 }
 
 static int feed(struct parser *p, struct arena *a, const char *data, size_t n, size_t *pos, struct treemaker **tree)
@@ -388,7 +385,8 @@ int parse_document(struct arena *a, struct str bytes, const struct parser_limits
 	}
 	if (pos + skip_white(bytes.p + pos, bytes.n - pos) != bytes.n) {
 		struct str rest = str_trim(str_of(bytes.p + pos, bytes.n - pos));
-		return str_starts(rest, STR("<!")) || str_starts(rest, STR("<?")) ? PARSER_RESTRICTED : PARSER_NOT_WELL_FORMED;
+		return str_starts(rest, STR("<!")) || str_starts(rest, STR("<?")) ? PARSER_RESTRICTED
+										  : PARSER_NOT_WELL_FORMED;
 	}
 	struct treemaker *t = treemaker_take(TREE_PLAIN, STR_NONE);
 	assert(t);
@@ -402,16 +400,11 @@ int parse_document(struct arena *a, struct str bytes, const struct parser_limits
 const char *parser_error_condition(int error)
 {
 	switch (error) {
-	case PARSER_RESTRICTED:
-		return "restricted-xml";
-	case PARSER_ENCODING:
-		return "unsupported-encoding";
-	case PARSER_POLICY:
-		return "policy-violation";
-	case PARSER_BAD_NAMESPACE:
-		return "bad-namespace-prefix";
-	default:
-		return "not-well-formed";
+	case PARSER_RESTRICTED: return "restricted-xml";
+	case PARSER_ENCODING: return "unsupported-encoding";
+	case PARSER_POLICY: return "policy-violation";
+	case PARSER_BAD_NAMESPACE: return "bad-namespace-prefix";
+	default: return "not-well-formed";
 	}
 }
 

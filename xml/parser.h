@@ -1,12 +1,12 @@
 /*
- * Bytes to stanzas: expat behind our own counters (rows X01-X16). A scanner sees every byte first, as it arrives: it counts
- * bytes of the stanza, of the token, depth, elements, attributes and namespace declarations and refuses DTD, PI, comments and
- * UTF-16. Expat gets whole stanzas only, one call each, so no expat version can hold a finished stanza back (X07) or
- * re-scan a growing token (X06), and errors inside a stanza that only expat sees (unknown entity, bad UTF-8, mismatched tags)
- * are reported when its last byte is there. An unfinished stanza waits as raw bytes, at most limits.stanza_bytes of them.
- * Expat objects belong to the thread, not to streams: an idle stream owns nothing but struct parser, below 300 bytes.
- * White space between stanzas (keep-alive) is skipped; any other text there is not-well-formed, as are a byte order mark,
- * an XML declaration that is not the first thing but for white space is restricted-xml.
+ * Bytes to stanzas: expat behind our own counters (rows X01-X16). A scanner sees every byte first, as it arrives: it
+ * counts bytes of the stanza, of the token, depth, elements, attributes and namespace declarations and refuses DTD, PI,
+ * comments and UTF-16. Expat gets whole stanzas only, one call each, so no expat version can hold a finished stanza
+ * back (X07) or re-scan a growing token (X06); errors inside a stanza that only expat sees (unknown entity, bad UTF-8,
+ * mismatched tags) are reported when its last byte is there. An unfinished stanza waits as raw bytes, at most
+ * limits.stanza_bytes of them. Expat objects belong to the thread, not to streams: an idle stream owns nothing but
+ * struct parser, below 300 bytes. White space between stanzas (keep-alive) is skipped; other text there, also a byte
+ * order mark, is not-well-formed; an XML declaration behind anything but white space is restricted-xml.
  * One thread at a time per parser; a parser may move with its connection at any time outside of parser_feed.
  */
 #pragma once
@@ -21,8 +21,8 @@ struct parser_limits {
 };
 #define PARSER_NS_BYTES 1024 /* of one namespace name that is used, references resolved */
 struct parser_events {
-	/* Start tag of the stream, whatever its name and namespace: attributes only, prefixes resolved. xmlns declarations:
-	 * header->ns and parser_content_ns(). In the arena given to parser_feed. */
+	/* Start tag of the stream, whatever its name and namespace: attributes only, prefixes resolved. xmlns
+	 * declarations: header->ns and parser_content_ns(). In the arena given to parser_feed. */
 	void (*on_open)(void *ctx, struct node *header);
 	/* One complete child of the stream, in the arena given to parser_feed. */
 	void (*on_stanza)(void *ctx, struct node *stanza);

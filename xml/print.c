@@ -1,8 +1,9 @@
 /*
- * The serialiser. Output depends on the tree only, never on the bytes or prefixes it came from (rows X12, X14): an element whose
- * namespace differs from the default namespace around it declares its own; prefixed attributes get prefixes of ours. What is
- * printed parses back to an equal tree. Recursion depth is the depth of the tree, which parser_limits.depth bounds.
- * Text must be valid XML characters already: the parser or str_xml_valid() has seen it (row X10). Thread: owner of the buffer.
+ * The serialiser. Output depends on the tree only, never on the bytes or prefixes it came from (rows X12, X14): an
+ * element whose namespace differs from the default namespace around it declares its own; prefixed attributes get
+ * prefixes of ours. What is printed parses back to an equal tree. Recursion depth is the depth of the tree, which
+ * parser_limits.depth bounds. Text must be valid XML characters already: the parser or str_xml_valid() has seen it
+ * (row X10). Thread: owner of the buffer.
  */
 #include "xml/print.h"
 #include <string.h>
@@ -14,8 +15,9 @@ static const struct str escapes[] = {
 };
 /* CR is escaped in text too: a parser would read a bare one as a line feed (XML 1.0, 2.11). */
 static const uint8_t in_text[256] = { ['<'] = 1, ['>'] = 2, ['&'] = 3, ['\r'] = 8 };
-static const uint8_t in_attr[256] = { ['<'] = 1,  ['>'] = 2,  ['&'] = 3,  ['"'] = 4,
-				      ['\''] = 5, ['\t'] = 6, ['\n'] = 7, ['\r'] = 8 };
+static const uint8_t in_attr[256] = {
+	['<'] = 1, ['>'] = 2, ['&'] = 3, ['"'] = 4, ['\''] = 5, ['\t'] = 6, ['\n'] = 7, ['\r'] = 8
+};
 
 static void escape(struct buf *b, struct str s, const uint8_t *table)
 {

@@ -1,6 +1,6 @@
 /*
- * Result set management (XEP-0059). The query is read with its numbers checked; what a page then is, the caller decides.
- * Thread: the owner of the arena.
+ * Result set management (XEP-0059). The query is read with its numbers checked; what a page then is, the caller
+ * decides. Thread: the owner of the arena.
  */
 #include "xml/rsm.h"
 #include "base/err.h"

@@ -1,18 +1,34 @@
 /*
- * Scanner: see scanner.h. One short function per state, called with the cursor, returning the new cursor; the loop ends with the
- * window or with a result. The window is cut to what the token and unit limits still allow, so the limits cost nothing
- * per byte and the verdict does not depend on how the bytes were segmented.
+ * Scanner: see scanner.h. One short function per state, called with the cursor, returning the new cursor; the loop
+ * ends with the window or with a result. The window is cut to what the token and unit limits still allow, so the
+ * limits cost nothing per byte and the verdict does not depend on how the bytes were segmented.
  */
 #include "xml/scanner.h"
 #include <assert.h>
 #include <string.h>
 
-enum state { AT_TEXT, AT_LT, AT_BANG, AT_CDATA_NAME, AT_CDATA, AT_CDATA_1, AT_CDATA_2, AT_PI, AT_DECL, AT_NAME, AT_TAG, AT_ATTR, AT_VALUE,
-	     AT_SLASH, AT_END, STATES };
+enum state {
+	AT_TEXT,
+	AT_LT,
+	AT_BANG,
+	AT_CDATA_NAME,
+	AT_CDATA,
+	AT_CDATA_1,
+	AT_CDATA_2,
+	AT_PI,
+	AT_DECL,
+	AT_NAME,
+	AT_TAG,
+	AT_ATTR,
+	AT_VALUE,
+	AT_SLASH,
+	AT_END,
+	STATES
+};
 
 /* The limit is on the name as it is used (treemaker.c); our printer makes at most six bytes of one. */
 #define NS_BYTES_ESCAPED (6 * PARSER_NS_BYTES)
-#define MATCH_NO 254  /* an attribute that is no declaration */
+#define MATCH_NO 254 /* an attribute that is no declaration */
 #define XMLNS "xmlns"
 #define CDATA "CDATA["
 
@@ -27,8 +43,8 @@ struct run {
 };
 
 /* Bytes that end a run inside a tag: white space, quotes, = / < > */
-static const bool stops[256] = { [' '] = true, ['\t'] = true, ['\n'] = true, ['\r'] = true, ['"'] = true,
-				 ['\''] = true, ['='] = true, ['/'] = true, ['<'] = true, ['>'] = true, [0] = true };
+static const bool stops[256] = { [' '] = true, ['\t'] = true, ['\n'] = true, ['\r'] = true, ['"'] = true, ['\''] = true,
+				 ['='] = true, ['/'] = true,  ['<'] = true,  ['>'] = true,  [0] = true };
 
 static const char *fail(struct run *r, const char *p, int error, const char *why)
 {
@@ -103,16 +119,15 @@ static const char *at_lt(struct run *r, const char *p)
 		if (!s->opened)
 			return fail(r, p, PARSER_NOT_WELL_FORMED, "end tag before the first element");
 		return p + 1;
-	case '!':
-		s->state = AT_BANG;
-		return p + 1;
+	case '!': s->state = AT_BANG; return p + 1;
 	case '?':
 		s->state = AT_PI;
-		return begun ? fail(r, p, PARSER_RESTRICTED, "processing instructions are not allowed (RFC 6120 11.1)") : p + 1;
-	case 0:
-		return fail(r, p, begun ? PARSER_NOT_WELL_FORMED : PARSER_ENCODING, "NUL byte");
+		return begun ? fail(r, p, PARSER_RESTRICTED, "processing instructions are not allowed (RFC 6120 11.1)")
+			     : p + 1;
+	case 0: return fail(r, p, begun ? PARSER_NOT_WELL_FORMED : PARSER_ENCODING, "NUL byte");
 	default:
-		return stops[(uint8_t)*p] ? fail(r, p, PARSER_NOT_WELL_FORMED, "no name after <") : element_begins(r, p);
+		return stops[(uint8_t)*p] ? fail(r, p, PARSER_NOT_WELL_FORMED, "no name after <")
+					  : element_begins(r, p);
 	}
 }
 
@@ -239,11 +254,8 @@ static const char *at_tag(struct run *r, const char *p)
 		while (++p < r->end && (*p == ' ' || *p == '='))
 			;
 		return p;
-	case '>':
-		return tag_ends(r, p, false);
-	case '/':
-		s->state = AT_SLASH;
-		return p + 1;
+	case '>': return tag_ends(r, p, false);
+	case '/': s->state = AT_SLASH; return p + 1;
 	case '"':
 	case '\'':
 		s->quote = (uint8_t)*p;
@@ -253,8 +265,7 @@ static const char *at_tag(struct run *r, const char *p)
 			return policy(r, p, s->is_ns ? "too many namespace declarations" : "too many attributes");
 		return p + 1;
 	case '<':
-	case 0:
-		return fail(r, p, PARSER_NOT_WELL_FORMED, "broken tag");
+	case 0: return fail(r, p, PARSER_NOT_WELL_FORMED, "broken tag");
 	default:
 		s->match = 0;
 		s->is_ns = false;
@@ -301,21 +312,10 @@ static const char *at_end(struct run *r, const char *p)
 }
 
 static const char *(*const steps[STATES])(struct run *, const char *) = {
-	[AT_TEXT] = at_text,
-	[AT_LT] = at_lt,
-	[AT_BANG] = at_bang,
-	[AT_CDATA_NAME] = at_cdata_name,
-	[AT_CDATA] = at_cdata,
-	[AT_CDATA_1] = at_cdata_1,
-	[AT_CDATA_2] = at_cdata_2,
-	[AT_PI] = at_pi,
-	[AT_DECL] = at_decl,
-	[AT_NAME] = at_name,
-	[AT_TAG] = at_tag,
-	[AT_ATTR] = at_attr,
-	[AT_VALUE] = at_value,
-	[AT_SLASH] = at_slash,
-	[AT_END] = at_end,
+	[AT_TEXT] = at_text,   [AT_LT] = at_lt,		  [AT_BANG] = at_bang,	     [AT_CDATA_NAME] = at_cdata_name,
+	[AT_CDATA] = at_cdata, [AT_CDATA_1] = at_cdata_1, [AT_CDATA_2] = at_cdata_2, [AT_PI] = at_pi,
+	[AT_DECL] = at_decl,   [AT_NAME] = at_name,	  [AT_TAG] = at_tag,	     [AT_ATTR] = at_attr,
+	[AT_VALUE] = at_value, [AT_SLASH] = at_slash,	  [AT_END] = at_end,
 };
 
 void scanner_init(struct scanner *s, bool document)

@@ -1,8 +1,8 @@
 /*
- * The counter in front of expat: walks the bytes of one element or header at a time, knows just enough XML to find its end,
- * and enforces every limit and refusal of parser.h while bytes arrive (rows X01-X05, X14, X15). It never looks back: each byte
- * is seen once, whatever the segments. What it lets through is still parsed by expat; what the two would understand
- * differently fails there. Part of parser.c; one thread.
+ * The counter in front of expat: walks the bytes of one element or header at a time, knows just enough XML to find
+ * its end, and enforces every limit and refusal of parser.h while bytes arrive (rows X01-X05, X14, X15). It never
+ * looks back: each byte is seen once, whatever the segments. What it lets through is still parsed by expat; what the
+ * two would understand differently fails there. Part of parser.c; one thread.
  */
 #pragma once
 #include "xml/parser.h"
@@ -32,8 +32,9 @@ struct scanner {
 
 /* document: the first element is an ordinary one and ends with SCAN_ELEMENT. */
 void scanner_init(struct scanner *s, bool document);
-/* Walks up to n bytes, beginning at '<' or where the last SCAN_MORE ended. *out_used is set for results other than errors; after
- * a result other than SCAN_MORE the counters are ready for the next unit. *out_why: English reason of an error. */
+/* Walks up to n bytes, beginning at '<' or where the last SCAN_MORE ended. *out_used is set for results other than
+ * errors; after a result other than SCAN_MORE the counters are ready for the next unit. *out_why: English reason of
+ * an error. */
 int scanner_run(struct scanner *s, const struct parser_limits *limits, const char *data, size_t n, size_t *out_used,
 		const char **out_why);
 /* True when nothing has been begun. */

@@ -1,8 +1,8 @@
 /*
- * Skeletons of names for look-alike detection (row I05, XEP-0045 security considerations): two names that a person could take
- * for each other have equal skeletons. Case folding and NFKC by libidn's tables, then marks and invisible characters go, and
- * what looks like a Latin letter or digit becomes one. A skeleton is only compared, never shown or stored as a name.
- * No state: any thread.
+ * Skeletons of names for look-alike detection (row I05, XEP-0045 security considerations): two names that a person
+ * could take for each other have equal skeletons. Case folding and NFKC by libidn's tables, then marks and invisible
+ * characters go, and what looks like a Latin letter or digit becomes one. A skeleton is only compared, never shown or
+ * stored as a name. No state: any thread.
  */
 #include "xml/jid.h"
 #include <idn-free.h>
@@ -20,28 +20,28 @@ static const struct confusable confusables[] = {
 };
 
 /* Base letters of U+00C0..U+024F and U+1E00..U+1EFF; '.' keeps the character. */
-static const char latin_bases[] =
-	"aaaaaa.ceeeeiiiidnoooooxouuuuyp.aaaaaa.ceeeeiiiidnooooo.ouuuuypy"
-	"aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiii..jjkkkllllll."
-	".llnnnnnn.nnoooooo..rrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs"
-	"bbbb...ccdddd...effg..iikkl..nnooo..pp.....ttttuu.vyyzz........."
-	"l..!.........aaiioouuuuuuuuuu.aaaa..ggggkkoooo..j...gg..nnaa...."
-	"aaaaeeeeiiiioooorrrruuuusstt..hh....zzaaeeooooooooyy............"
-	"................";
-static const char latin_more_bases[] =
-	"aabbbbbbccddddddddddeeeeeeeeeeffgghhhhhhhhhhiiiikkkkkkllllllllmm"
-	"mmmmnnnnnnnnoooooooopppprrrrrrrrssssssssssttttttttuuuuuuuuuuvvvv"
-	"wwwwwwwwwwxxxxyyzzzzzzhtwy.s....aaaaaaaaaaaaaaaaaaaaaaaaeeeeeeee"
-	"eeeeeeeeiiiioooooooooooooooooooooooouuuuuuuuuuuuuuyyyyyyyy......";
+static const char latin_bases[] = "aaaaaa.ceeeeiiiidnoooooxouuuuyp.aaaaaa.ceeeeiiiidnooooo.ouuuuypy"
+				  "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiii..jjkkkllllll."
+				  ".llnnnnnn.nnoooooo..rrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs"
+				  "bbbb...ccdddd...effg..iikkl..nnooo..pp.....ttttuu.vyyzz........."
+				  "l..!.........aaiioouuuuuuuuuu.aaaa..ggggkkoooo..j...gg..nnaa...."
+				  "aaaaeeeeiiiioooorrrruuuusstt..hh....zzaaeeooooooooyy............"
+				  "................";
+static const char latin_more_bases[] = "aabbbbbbccddddddddddeeeeeeeeeeffgghhhhhhhhhhiiiikkkkkkllllllllmm"
+				       "mmmmnnnnnnnnoooooooopppprrrrrrrrssssssssssttttttttuuuuuuuuuuvvvv"
+				       "wwwwwwwwwwxxxxyyzzzzzzhtwy.s....aaaaaaaaaaaaaaaaaaaaaaaaeeeeeeee"
+				       "eeeeeeeeiiiioooooooooooooooooooooooouuuuuuuuuuuuuuyyyyyyyy......";
 
 /* Combining marks, controls, joiners, fillers, variation selectors, tags: nothing of their own to see. */
-static const struct { uint32_t first, last; } dropped[] = {
-	{ 0x00, 0x1f },       { 0x7f, 0x9f },       { 0xad, 0xad },       { 0x2b0, 0x2b8 },     { 0x2c0, 0x2c7 },
-	{ 0x2c9, 0x36f },     { 0x483, 0x489 },     { 0x559, 0x55f },     { 0x591, 0x5bf },     { 0x5c1, 0x5c7 },
-	{ 0x610, 0x61c },     { 0x64b, 0x65f },     { 0x670, 0x670 },     { 0x115f, 0x1160 },   { 0x17b4, 0x17b5 },
-	{ 0x180b, 0x180f },   { 0x1ab0, 0x1aff },   { 0x1dc0, 0x1dff },   { 0x200b, 0x200f },   { 0x2028, 0x202e },
-	{ 0x2060, 0x206f },   { 0x20d0, 0x20ff },   { 0x2800, 0x2800 },   { 0x302a, 0x302f },   { 0x3164, 0x3164 },
-	{ 0xfe00, 0xfe0f },   { 0xfe20, 0xfe2f },   { 0xfeff, 0xfeff },   { 0xffa0, 0xffa0 },   { 0xfff9, 0xfffb },
+static const struct {
+	uint32_t first, last;
+} dropped[] = {
+	{ 0x00, 0x1f },	      { 0x7f, 0x9f },	    { 0xad, 0xad },	{ 0x2b0, 0x2b8 },   { 0x2c0, 0x2c7 },
+	{ 0x2c9, 0x36f },     { 0x483, 0x489 },	    { 0x559, 0x55f },	{ 0x591, 0x5bf },   { 0x5c1, 0x5c7 },
+	{ 0x610, 0x61c },     { 0x64b, 0x65f },	    { 0x670, 0x670 },	{ 0x115f, 0x1160 }, { 0x17b4, 0x17b5 },
+	{ 0x180b, 0x180f },   { 0x1ab0, 0x1aff },   { 0x1dc0, 0x1dff }, { 0x200b, 0x200f }, { 0x2028, 0x202e },
+	{ 0x2060, 0x206f },   { 0x20d0, 0x20ff },   { 0x2800, 0x2800 }, { 0x302a, 0x302f }, { 0x3164, 0x3164 },
+	{ 0xfe00, 0xfe0f },   { 0xfe20, 0xfe2f },   { 0xfeff, 0xfeff }, { 0xffa0, 0xffa0 }, { 0xfff9, 0xfffb },
 	{ 0x1d165, 0x1d182 }, { 0xe0000, 0xe0fff },
 };
 
@@ -80,7 +80,8 @@ static char base_of(uint32_t u)
 
 static bool is_space(uint32_t u)
 {
-	return u == ' ' || u == 0xa0 || u == 0x1680 || (u >= 0x2000 && u <= 0x200a) || u == 0x202f || u == 0x205f || u == 0x3000;
+	return u == ' ' || u == 0xa0 || u == 0x1680 || (u >= 0x2000 && u <= 0x200a) || u == 0x202f || u == 0x205f ||
+	       u == 0x3000;
 }
 
 /* Writes at most 4 bytes; returns how many. */
@@ -121,7 +122,9 @@ static Stringprep_profile fold_step(void)
 /* Folded, normalised, folded again (normalising can bring capitals out); NULL when libidn cannot. */
 static uint32_t *fold(struct arena *a, struct str in, size_t *out_n)
 {
-	const Stringprep_profile profile[] = { fold_step(), { STRINGPREP_NFKC, 0, NULL, 0 }, fold_step(), { 0, 0, NULL, 0 } };
+	const Stringprep_profile profile[] = {
+		fold_step(), { STRINGPREP_NFKC, 0, NULL, 0 }, fold_step(), { 0, 0, NULL, 0 }
+	};
 	size_t n = 0, max = in.n * 20 + 16;
 	uint32_t *wide = stringprep_utf8_to_ucs4(in.p, (ssize_t)in.n, &n), *v = NULL;
 

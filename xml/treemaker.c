@@ -1,8 +1,8 @@
 /*
- * Trees by expat: see treemaker.h. Names become atoms; texts of atoms are static, everything else is copied into the arena.
- * Namespace names that are not atoms are shared within one stanza, so that 4,000 elements under one long URI cost it once.
- * A treemaker is retired after RETIRE_BYTES or RETIRE_UNITS of input (expat keeps every name it ever saw) and after one
- * large stanza (its buffer has grown). Thread: each thread has its own pool.
+ * Trees by expat: see treemaker.h. Names become atoms; texts of atoms are static, everything else is copied into the
+ * arena. Namespace names that are not atoms are shared within one stanza, so that 4,000 elements under one long URI
+ * cost it once. A treemaker is retired after RETIRE_BYTES or RETIRE_UNITS of input (expat keeps every name it ever
+ * saw) and after one large stanza (its buffer has grown). Thread: each thread has its own pool.
  */
 #include "xml/treemaker.h"
 #include "base/buf.h"
@@ -152,7 +152,8 @@ static void on_end(void *ctx, const char *full)
 	flush_text(t);
 	t->cur = t->cur->parent;
 	if (!t->cur) /* all bytes, no more and no less, belong to this element */
-		t->complete = (size_t)XML_GetCurrentByteIndex(t->expat) + (size_t)XML_GetCurrentByteCount(t->expat) == t->fed;
+		t->complete =
+			(size_t)XML_GetCurrentByteIndex(t->expat) + (size_t)XML_GetCurrentByteCount(t->expat) == t->fed;
 }
 
 static void on_text(void *ctx, const char *p, int n)
@@ -279,13 +280,10 @@ static int map_error(enum XML_Error e)
 	case XML_ERROR_UNDECLARING_PREFIX:
 	case XML_ERROR_RESERVED_PREFIX_XML:
 	case XML_ERROR_RESERVED_PREFIX_XMLNS:
-	case XML_ERROR_RESERVED_NAMESPACE_URI:
-		return PARSER_BAD_NAMESPACE;
+	case XML_ERROR_RESERVED_NAMESPACE_URI: return PARSER_BAD_NAMESPACE;
 	case XML_ERROR_UNKNOWN_ENCODING:
-	case XML_ERROR_INCORRECT_ENCODING:
-		return PARSER_ENCODING;
-	default:
-		return PARSER_NOT_WELL_FORMED;
+	case XML_ERROR_INCORRECT_ENCODING: return PARSER_ENCODING;
+	default: return PARSER_NOT_WELL_FORMED;
 	}
 }
 
@@ -296,7 +294,8 @@ static int fail(struct treemaker *t, int error, const char *why)
 	return error;
 }
 
-int treemaker_parse(struct treemaker *t, struct arena *a, struct str bytes, struct node **out_root, struct decl **out_decls)
+int treemaker_parse(struct treemaker *t, struct arena *a, struct str bytes, struct node **out_root,
+		    struct decl **out_decls)
 {
 	assert(!t->broken && bytes.n <= INT32_MAX);
 	t->arena = a;

@@ -1,6 +1,7 @@
 /*
- * What a parser reported, as text, for the tests and fuzzers of xml/: one line per event ("open <...>", "stanza <...>", "close",
- * "error CONDITION"). Two parses are equal when their texts are. One thread; free with parsed_clear().
+ * What a parser reported, as text, for the tests and fuzzers of xml/: one line per event ("open <...>", "stanza
+ * <...>", "close", "error CONDITION"). Two parses are equal when their texts are. One thread; free with
+ * parsed_clear().
  */
 #pragma once
 #include "xml/parser.h"
@@ -16,10 +17,16 @@ struct parsed {
 	int error;
 };
 
-#define PARSED_LIMITS ((struct parser_limits){ .stanza_bytes = 262144, .token_bytes = 16384, .depth = 64, .elements = 4000, \
-					       .attributes = 64, .namespaces = 16 })
-#define PARSED_HEADER                                                                                          \
-	"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'>"
+#define PARSED_LIMITS                                                                                              \
+	((struct parser_limits){ .stanza_bytes = 262144,                                                           \
+				 .token_bytes = 16384,                                                             \
+				 .depth = 64,                                                                      \
+				 .elements = 4000,                                                                 \
+				 .attributes = 64,                                                                 \
+				 .namespaces = 16 })
+#define PARSED_HEADER                                                                                              \
+	"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='example.org'"    \
+	" version='1.0'>"
 
 static inline void parsed_on_open(void *ctx, struct node *n)
 {

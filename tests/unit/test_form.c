@@ -30,14 +30,15 @@ static struct str printed(struct arena *a, const struct node *n)
 TEST(reading_a_form)
 {
 	struct arena *a = arena_new(4096);
-	struct node *f = parsed(a, "<x xmlns='jabber:x:data' type='submit'>"
-				   "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field>"
-				   "<field var='many'><value>1</value> <value/><other xmlns='urn:o'/><value>3</value></field>"
-				   "<field var='yes'><value>true</value></field><field var='no'><value>0</value></field>"
-				   "<field var='odd'><value>TRUE</value></field><field var='empty'/>"
-				   "<field var='yes'><value>0</value></field>"
-				   "<field xmlns='urn:o' var='foreign'><value>1</value></field>"
-				   "<field var='foreign2'><value xmlns='urn:o'>1</value></field></x>");
+	struct node *f =
+		parsed(a, "<x xmlns='jabber:x:data' type='submit'>"
+			  "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field>"
+			  "<field var='many'><value>1</value> <value/><other xmlns='urn:o'/><value>3</value></field>"
+			  "<field var='yes'><value>true</value></field><field var='no'><value>0</value></field>"
+			  "<field var='odd'><value>TRUE</value></field><field var='empty'/>"
+			  "<field var='yes'><value>0</value></field>"
+			  "<field xmlns='urn:o' var='foreign'><value>1</value></field>"
+			  "<field var='foreign2'><value xmlns='urn:o'>1</value></field></x>");
 	struct str *v;
 	bool b = false;
 
@@ -75,9 +76,11 @@ TEST(building_a_form)
 	form_field_option(a, f, "One", STR("1"));
 	form_field_option(a, f, NULL, STR("2"));
 	is_str(printed(a, iq),
-	       STR("<iq><x xmlns='jabber:x:data' type='form'><field var='FORM_TYPE' type='hidden'><value>urn:t</value></field>"
+	       STR("<iq><x xmlns='jabber:x:data' type='form'><field var='FORM_TYPE' "
+		   "type='hidden'><value>urn:t</value></field>"
 		   "<field var='name' type='text-single' label='Your &lt;name&gt;'><value>A &amp; B</value></field>"
-		   "<field var='list' type='list-multi'><value>1</value><value>2</value><option label='One'><value>1</value></option>"
+		   "<field var='list' type='list-multi'><value>1</value><value>2</value><option "
+		   "label='One'><value>1</value></option>"
 		   "<option><value>2</value></option></field></x></iq>"));
 	is_str(form_value(a, form, "name"), STR("A & B"));
 	arena_free(a);
@@ -90,15 +93,27 @@ TEST(reading_rsm)
 
 	is_int(rsm_parse(a, parsed(a, "<query/>"), &q), 0);
 	ok(!q.has_max && !q.has_before && !q.has_after && !q.has_index, "nothing asked");
-	is_int(rsm_parse(a, parsed(a, "<query><set xmlns='http://jabber.org/protocol/rsm'><max>50</max><before/></set></query>"), &q), 0);
+	is_int(rsm_parse(a,
+			 parsed(a, "<query><set "
+				   "xmlns='http://jabber.org/protocol/rsm'><max>50</max><before/></set></query>"),
+			 &q),
+	       0);
 	ok(q.has_max && q.max == 50 && q.has_before && q.before.n == 0 && !q.has_after, "the last page");
-	is_int(rsm_parse(a, parsed(a, "<query><set xmlns='http://jabber.org/protocol/rsm'><max> 0 </max><after>x&amp;y</after>"
-				      "<index>371</index></set></query>"), &q), 0);
+	is_int(rsm_parse(
+		       a,
+		       parsed(a,
+			      "<query><set xmlns='http://jabber.org/protocol/rsm'><max> 0 </max><after>x&amp;y</after>"
+			      "<index>371</index></set></query>"),
+		       &q),
+	       0);
 	ok(q.has_max && q.max == 0 && q.has_after && q.has_index && q.index == 371, "after, index, count only");
 	is_str(q.after, STR("x&y"));
 	static const char *const bad[] = { "", "-1", "x", "1.5", "99999999999999999999" };
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		struct str xml = arena_printf(a, "<query><set xmlns='http://jabber.org/protocol/rsm'><max>%s</max></set></query>", bad[i]);
+		struct str xml =
+			arena_printf(a,
+				     "<query><set xmlns='http://jabber.org/protocol/rsm'><max>%s</max></set></query>",
+				     bad[i]);
 		is_int(rsm_parse(a, parsed(a, xml.p), &q), ERR_SYNTAX);
 	}
 	arena_free(a);
@@ -110,11 +125,13 @@ TEST(building_rsm)
 	struct node *fin = node_new(a, A_fin, NS_MAM2);
 
 	rsm_add(a, fin, STR("a"), STR("b"), 0, 800);
-	is_str(printed(a, node_first(fin)), STR("<set xmlns='http://jabber.org/protocol/rsm'><first index='0'>a</first><last>b</last>"
-						"<count>800</count></set>"));
+	is_str(printed(a, node_first(fin)),
+	       STR("<set xmlns='http://jabber.org/protocol/rsm'><first index='0'>a</first><last>b</last>"
+		   "<count>800</count></set>"));
 	fin = node_new(a, A_fin, NS_MAM2);
 	rsm_add(a, fin, STR("a"), STR("b"), UINT64_MAX, UINT64_MAX);
-	is_str(printed(a, node_first(fin)), STR("<set xmlns='http://jabber.org/protocol/rsm'><first>a</first><last>b</last></set>"));
+	is_str(printed(a, node_first(fin)),
+	       STR("<set xmlns='http://jabber.org/protocol/rsm'><first>a</first><last>b</last></set>"));
 	fin = node_new(a, A_fin, NS_MAM2);
 	rsm_add(a, fin, STR_NONE, STR_NONE, 0, 0);
 	is_str(printed(a, node_first(fin)), STR("<set xmlns='http://jabber.org/protocol/rsm'><count>0</count></set>"));

@@ -42,15 +42,22 @@ TEST(table)
 		{ "a@xn--e1afmkfd.xn--p1ai", "a@xn--e1afmkfd.xn--p1ai" },
 		/* beyond ASCII */
 		{ "\xd0\x98\xd0\x92\xd0\x90\xd0\x9d@\xd0\x9f\xd0\xa0\xd0\x98\xd0\x9c\xd0\x95\xd0\xa0.\xd0\xa0\xd0\xa4",
-		  "\xd0\xb8\xd0\xb2\xd0\xb0\xd0\xbd@\xd0\xbf\xd1\x80\xd0\xb8\xd0\xbc\xd0\xb5\xd1\x80.\xd1\x80\xd1\x84" },
-		{ "\xef\xbc\xa1@b", "a@b" },                      /* fullwidth A */
-		{ "stra\xc3\x9f" "e@b", "strasse@b" },            /* sharp s */
-		{ "a\xc2\xad@b", "a@b" },                         /* soft hyphen mapped to nothing */
-		{ "a@b\xe3\x80\x82" "c", "a@b.c" },               /* ideographic full stop */
-		{ "a@b\xef\xbc\x8e" "c", "a@b.c" },               /* fullwidth full stop */
-		{ "a@b/\xf0\x9f\x98\x80", "a@b/\xf0\x9f\x98\x80" }, /* newer than Unicode 3.2 */
+		  "\xd0\xb8\xd0\xb2\xd0\xb0\xd0\xbd@\xd0\xbf\xd1\x80\xd0\xb8\xd0\xbc\xd0\xb5\xd1\x80."
+		  "\xd1\x80\xd1\x84" },
+		{ "\xef\xbc\xa1@b", "a@b" }, /* fullwidth A */
+		{ "stra\xc3\x9f"
+		  "e@b",
+		  "strasse@b" },	  /* sharp s */
+		{ "a\xc2\xad@b", "a@b" }, /* soft hyphen mapped to nothing */
+		{ "a@b\xe3\x80\x82"
+		  "c",
+		  "a@b.c" }, /* ideographic full stop */
+		{ "a@b\xef\xbc\x8e"
+		  "c",
+		  "a@b.c" },							    /* fullwidth full stop */
+		{ "a@b/\xf0\x9f\x98\x80", "a@b/\xf0\x9f\x98\x80" },		    /* newer than Unicode 3.2 */
 		{ "a@b/\xd0\x94\xd0\xbe\xd0\xbc", "a@b/\xd0\x94\xd0\xbe\xd0\xbc" }, /* resources keep case */
-		{ "a@b/\xe2\x84\xa1", "a@b/TEL" },                /* NFKC */
+		{ "a@b/\xe2\x84\xa1", "a@b/TEL" },				    /* NFKC */
 		{ "a@b/e\xcc\x81", "a@b/\xc3\xa9" },
 		/* refused */
 		{ "", NULL },
@@ -82,16 +89,22 @@ TEST(table)
 		{ "a@[]", NULL },
 		{ "a@b/\x01", NULL },
 		{ "a@b/\n", NULL },
-		{ "\xc2\xa0@b", NULL },              /* no-break space */
-		{ "a\xef\xbc\xa0" "b@c", NULL },     /* fullwidth commercial at */
-		{ "a@b\xef\xbc\x8f" "c", NULL },     /* fullwidth solidus in the domain */
-		{ "\xc2\xad@b", NULL },              /* nothing left */
+		{ "\xc2\xa0@b", NULL }, /* no-break space */
+		{ "a\xef\xbc\xa0"
+		  "b@c",
+		  NULL }, /* fullwidth commercial at */
+		{ "a@b\xef\xbc\x8f"
+		  "c",
+		  NULL },		/* fullwidth solidus in the domain */
+		{ "\xc2\xad@b", NULL }, /* nothing left */
 		{ "a@\xc2\xad", NULL },
 		{ "a@b/\xc2\xad", NULL },
-		{ "a@b/\xef\xbf\xbe", NULL },        /* U+FFFE */
-		{ "a@b/\xe2\x80\xae", NULL },        /* right-to-left override */
-		{ "\xd7\x90" "a@b", NULL },          /* mixed directions */
-		{ "a@b/\xc0\x80", NULL },            /* broken UTF-8 (CVE-2015-2059) */
+		{ "a@b/\xef\xbf\xbe", NULL }, /* U+FFFE */
+		{ "a@b/\xe2\x80\xae", NULL }, /* right-to-left override */
+		{ "\xd7\x90"
+		  "a@b",
+		  NULL },		  /* mixed directions */
+		{ "a@b/\xc0\x80", NULL }, /* broken UTF-8 (CVE-2015-2059) */
 		{ "a@b/\xed\xa0\x80", NULL },
 		{ "a@b/\xff", NULL },
 		{ "a@b/\xd0", NULL },
@@ -135,7 +148,8 @@ TEST(parts)
 	k = jid_dup(a, (struct jid){ 0 });
 	ok(jid_is_none(&k), "none stays none");
 	/* same bytes, cut elsewhere */
-	struct jid x = { .full = STR("a@b"), .local_n = 1, .domain_n = 1 }, y = { .full = STR("a@b"), .local_n = 0, .domain_n = 3 };
+	struct jid x = { .full = STR("a@b"), .local_n = 1, .domain_n = 1 },
+		   y = { .full = STR("a@b"), .local_n = 0, .domain_n = 3 };
 	ok(!jid_eq(&x, &y) && !jid_bare_eq(&x, &y), "lengths count");
 	arena_free(a);
 }
@@ -190,7 +204,8 @@ TEST(i06_lengths_before_and_after)
 	for (size_t i = 63; i < sizeof domain; i += 64)
 		domain[i] = '.';
 	struct str full = arena_cat(a, l, STR("@"), str_of(domain, 255), STR("/"), r, STR_NONE);
-	ok(jid_parse(a, full, &j) == 0 && j.local_n == 1023 && jid_resource(&j).n == 1023, "all parts at their longest");
+	ok(jid_parse(a, full, &j) == 0 && j.local_n == 1023 && jid_resource(&j).n == 1023,
+	   "all parts at their longest");
 	memset(domain, 'd', 64);
 	ok(jid_parse(a, str_of(domain, 64), &j) != 0, "a label of 64");
 	ok(jid_parse(a, str_of(domain, 63), &j) == 0, "a label of 63");
@@ -204,7 +219,11 @@ TEST(i06_preparing_twice_changes_nothing)
 	unsigned changed = 0, taken = 0, invalid = 0;
 
 	a = arena_new(65536);
-	for (uint32_t u = 0x80; u < 0x2fa20; u = u == 0xd7ff ? 0xe000 : u == 0x3400 ? 0x4db0 : u == 0x4e00 ? 0x9fa0 : u == 0xac10 ? 0xd790 : u + 1) {
+	for (uint32_t u = 0x80; u < 0x2fa20; u = u == 0xd7ff   ? 0xe000
+						 : u == 0x3400 ? 0x4db0
+						 : u == 0x4e00 ? 0x9fa0
+						 : u == 0xac10 ? 0xd790
+							       : u + 1) {
 		char in[8] = "a";
 		size_t n = 1;
 		if (u < 0x800) {
@@ -220,7 +239,8 @@ TEST(i06_preparing_twice_changes_nothing)
 		in[n++] = (char)(0x80 | (u & 0x3f));
 		for (int k = 0; k < 2; k++) {
 			struct str s = str_of(in + k, n - (size_t)k);
-			int (*const prep[])(struct arena *, struct str, struct str *) = { jid_prep_local, jid_prep_domain, jid_prep_resource };
+			int (*const prep[])(struct arena *, struct str,
+					    struct str *) = { jid_prep_local, jid_prep_domain, jid_prep_resource };
 			for (int part = 0; part < 3; part++) {
 				if (prep[part](a, s, &out) != 0)
 					continue;
@@ -247,7 +267,8 @@ static void *prepare_elsewhere(void *ctx)
 	unsigned *wrong = ctx;
 
 	for (int i = 0; i < 2000; i++) {
-		struct str in = arena_printf(own, "\xd0\x96%d", i % 700), want = arena_printf(own, "\xd0\xb6%d", i % 700);
+		struct str in = arena_printf(own, "\xd0\x96%d", i % 700),
+			   want = arena_printf(own, "\xd0\xb6%d", i % 700);
 		*wrong += jid_prep_local(own, in, &out) != 0 || !str_eq(out, want);
 		*wrong += jid_prep_resource(own, in, &out) != 0 || !str_eq(out, in);
 	}

@@ -1,6 +1,6 @@
 /*
- * xml/parser: what is understood, what is refused and with which condition (rows X01, X08, X11-X14, M9, M10), stopping, resting,
- * documents. Limits are in test_parser_limits.c, segmentation in test_parser_split.c.
+ * xml/parser: what is understood, what is refused and with which condition (rows X01, X08, X11-X14, M9, M10),
+ * stopping, resting, documents. Limits are in test_parser_limits.c, segmentation in test_parser_split.c.
  */
 #include "tests/lib/parsed.h"
 #include "tests/lib/test.h"
@@ -28,11 +28,14 @@ TEST(a_stream)
 	struct parsed p;
 
 	parsed_init(&p, PARSED_LIMITS);
-	is_int(parsed_feed(&p, STR("<?xml version='1.0'?>\n" PARSED_HEADER "<message to='a'>\n<body>hi</body></message> \n "
-				   "<presence/><iq type=\"get\" id='1'><query xmlns='jabber:iq:roster'/></iq></stream:stream>\n"),
+	is_int(parsed_feed(&p,
+			   STR("<?xml version='1.0'?>\n" PARSED_HEADER "<message to='a'>\n<body>hi</body></message> \n "
+			       "<presence/><iq type=\"get\" id='1'><query "
+			       "xmlns='jabber:iq:roster'/></iq></stream:stream>\n"),
 			   NULL),
 	       0);
-	is_str(buf_str(&p.log), STR("open <stream:stream xmlns:stream='http://etherx.jabber.org/streams' to='example.org' version='1.0'/>\n"
+	is_str(buf_str(&p.log), STR("open <stream:stream xmlns:stream='http://etherx.jabber.org/streams' "
+				    "to='example.org' version='1.0'/>\n"
 				    "stanza <message to='a'>\n<body>hi</body></message>\n"
 				    "stanza <presence/>\n"
 				    "stanza <iq type='get' id='1'><query xmlns='jabber:iq:roster'/></iq>\n"
@@ -46,8 +49,12 @@ TEST(atoms_and_slices_of_the_tree)
 	struct node *n = NULL;
 	struct parser_limits l = PARSED_LIMITS;
 
-	is_int(parse_document(a, STR("<message xmlns='jabber:client' xml:lang='ru' xmlns:p='urn:p' p:id='no' id='yes'><body>a&amp;"
-				     "<![CDATA[<b>]]>\nc</body><p:odd/><odd xmlns='urn:p'/></message>"), &l, &n), 0);
+	is_int(parse_document(a,
+			      STR("<message xmlns='jabber:client' xml:lang='ru' xmlns:p='urn:p' p:id='no' "
+				  "id='yes'><body>a&amp;"
+				  "<![CDATA[<b>]]>\nc</body><p:odd/><odd xmlns='urn:p'/></message>"),
+			      &l, &n),
+	       0);
 	ok(node_is(n, A_message, NS_CLIENT), "atoms of the root");
 	is_str(node_attr(n, "id"), STR("yes"));
 	is_str(node_lang(n), STR("ru"));
@@ -64,7 +71,9 @@ TEST(atoms_and_slices_of_the_tree)
 
 TEST(refused_inside_a_stream)
 {
-	static const struct { const char *bytes, *condition; } rows[] = {
+	static const struct {
+		const char *bytes, *condition;
+	} rows[] = {
 		/* X01: DTD, comments, PIs, entities, a declaration in the middle */
 		{ "<!DOCTYPE a [<!ENTITY b 'c'>]>", "restricted-xml" },
 		{ "<message><!DOCTYPE a></message>", "restricted-xml" },
@@ -156,14 +165,15 @@ TEST(accepted_and_printed_in_our_way)
 	check_stream(PARSED_HEADER, "<message a=\"'&lt;>\" ><b><![CDATA[<x>]]></b  ></message\n>",
 		     "stanza <message a='&apos;&lt;&gt;'><b>&lt;x&gt;</b></message>\n");
 	check_stream(PARSED_HEADER, "<x:message xmlns:x='urn:a'/>", "stanza <message xmlns='urn:a'/>\n");
-	check_stream(PARSED_HEADER, "<x:message xmlns:x='jabber:client'><x:body/></x:message>", "stanza <message><body/></message>\n");
+	check_stream(PARSED_HEADER, "<x:message xmlns:x='jabber:client'><x:body/></x:message>",
+		     "stanza <message><body/></message>\n");
 	check_stream(PARSED_HEADER, "<message xmlns:stream='urn:b'><stream:error/></message>",
 		     "stanza <message><error xmlns='urn:b'/></message>\n");
 	check_stream(PARSED_HEADER, "<message><stream:error/></message>",
 		     "stanza <message><error xmlns='http://etherx.jabber.org/streams'/></message>\n");
 	check_stream(PARSED_HEADER, "<stream:error><a/></stream:error>", "stanza <stream:error><a/></stream:error>\n");
 	check_stream(PARSED_HEADER, "<message>\xf0\x9f\xbf\xbe\xc2\x85\x7f</message>",
-		     "stanza <message>\xf0\x9f\xbf\xbe\xc2\x85\x7f</message>\n"); /* U+1FFFE, U+0085, DEL are XML characters */
+		     "stanza <message>\xf0\x9f\xbf\xbe\xc2\x85\x7f</message>\n");
 	check_stream(PARSED_HEADER, "<message a='>' b='/>' c=\"]]>\">]] ]>&#93;]&gt;</message>",
 		     "stanza <message a='&gt;' b='/&gt;' c=']]&gt;'>]] ]&gt;]]&gt;</message>\n");
 	check_stream(PARSED_HEADER, "<a xmlnsx='' xmln='' x:xmlns='' xmlns:x='urn:x'/>",
@@ -184,14 +194,19 @@ TEST(nothing_leaks_from_one_stanza_to_the_next)
 TEST(other_headers)
 {
 	/* default namespace and prefix the other way round */
-	check_stream("<stream xmlns='http://etherx.jabber.org/streams' xmlns:c='jabber:client'>", "<c:message><c:body/></c:message><x/></stream>",
+	check_stream("<stream xmlns='http://etherx.jabber.org/streams' xmlns:c='jabber:client'>",
+		     "<c:message><c:body/></c:message><x/></stream>",
 		     "stanza <message><body/></message>\nstanza <stream:x/>\nclose\n");
-	check_stream("<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>", "<message/><s:error/></s:stream>",
-		     "stanza <message/>\nstanza <stream:error/>\nclose\n");
-	check_stream("<stream:stream xmlns:stream='http://etherx.jabber.org/streams'>", "<message/>", "stanza <message xmlns=''/>\n");
-	check_stream("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' xmlns:db='urn:&lt;&apos;'>",
-		     "<db:x/><message/></stream:stream>", "stanza <x xmlns='urn:&lt;&apos;'/>\nstanza <message/>\nclose\n");
-	check_stream("<a xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", "</stream:stream>", "error not-well-formed\n");
+	check_stream("<s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams'>",
+		     "<message/><s:error/></s:stream>", "stanza <message/>\nstanza <stream:error/>\nclose\n");
+	check_stream("<stream:stream xmlns:stream='http://etherx.jabber.org/streams'>", "<message/>",
+		     "stanza <message xmlns=''/>\n");
+	check_stream("<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+		     "xmlns:db='urn:&lt;&apos;'>",
+		     "<db:x/><message/></stream:stream>",
+		     "stanza <x xmlns='urn:&lt;&apos;'/>\nstanza <message/>\nclose\n");
+	check_stream("<a xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", "</stream:stream>",
+		     "error not-well-formed\n");
 }
 
 /* Header alone: condition or the content namespace. */
@@ -215,7 +230,8 @@ static void check_header(struct str bytes, const char *want_condition, const cha
 TEST(headers_and_declarations)
 {
 	check_header(STR(PARSED_HEADER), NULL, "jabber:client");
-	check_header(STR(" \r\n<?xml version=\"1.0\" encoding='utf-8' standalone='yes' ?>\n" PARSED_HEADER), NULL, "jabber:client");
+	check_header(STR(" \r\n<?xml version=\"1.0\" encoding='utf-8' standalone='yes' ?>\n" PARSED_HEADER), NULL,
+		     "jabber:client");
 	check_header(STR("<?xml version='1.0' encoding='UTF-8'?>" PARSED_HEADER), NULL, "jabber:client");
 	check_header(STR("<a xmlns='urn:whatever'>"), NULL, "urn:whatever");
 	check_header(STR("<a>"), NULL, "");
@@ -226,7 +242,8 @@ TEST(headers_and_declarations)
 	check_header(STR("<?xml ?>" PARSED_HEADER), "not-well-formed", NULL);
 	check_header(STR("<?xml version='1.0'>" PARSED_HEADER), "not-well-formed", NULL);
 	check_header(STR("<?xml version='1.0' standalone='maybe'?>" PARSED_HEADER), "not-well-formed", NULL);
-	check_header(STR("<?xml version='1.0' standalone='no' encoding='utf-8'?>" PARSED_HEADER), "not-well-formed", NULL);
+	check_header(STR("<?xml version='1.0' standalone='no' encoding='utf-8'?>" PARSED_HEADER), "not-well-formed",
+		     NULL);
 	check_header(STR("<?xml version='1.0'?><?xml version='1.0'?>" PARSED_HEADER), "restricted-xml", NULL);
 	check_header(STR("<?xml-stylesheet href='x'?>" PARSED_HEADER), "restricted-xml", NULL);
 	check_header(STR("<!DOCTYPE a [<!ENTITY b 'c'>]>" PARSED_HEADER), "restricted-xml", NULL);
@@ -258,7 +275,8 @@ TEST(empty_stream)
 
 TEST(stopping_leaves_the_rest_untouched)
 {
-	static const char bytes[] = PARSED_HEADER "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\x16\x03\x01<message/>";
+	static const char bytes[] =
+		PARSED_HEADER "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>\x16\x03\x01<message/>";
 	struct parsed p;
 	size_t used;
 
@@ -375,7 +393,8 @@ TEST(a_parser_may_change_threads)
 
 TEST(used_up_objects_are_replaced)
 {
-	/* expat keeps every name for ever: 30,000 stanzas with names of their own must not grow one object without end */
+	/* expat keeps every name for ever: 30,000 stanzas with names of their own must not grow one object without
+	 * end */
 	struct parsed p;
 	char stanza[64];
 	uint64_t calls = parser_expat_calls();
@@ -395,7 +414,10 @@ TEST(used_up_objects_are_replaced)
 
 TEST(documents)
 {
-	static const struct { const char *bytes; int error; } rows[] = {
+	static const struct {
+		const char *bytes;
+		int error;
+	} rows[] = {
 		{ "<a/>", 0 },
 		{ " <a><b/>x</a>\n", 0 },
 		{ "<?xml version='1.0'?><a/>", 0 },

@@ -1,12 +1,17 @@
 /*
- * xml/parser: every limit at its exact value, before and after the limits are changed (rows X02-X06, X09, X14, X15, P9), and what
- * an attack may cost at most. Costs are counted (bytes held, calls into expat), not timed.
+ * xml/parser: every limit at its exact value, before and after the limits are changed (rows X02-X06, X09, X14, X15,
+ * P9), and what an attack may cost at most. Costs are counted (bytes held, calls into expat), not timed.
  */
 #include "tests/lib/parsed.h"
 #include "tests/lib/test.h"
 
-#define BEFORE ((struct parser_limits){ .stanza_bytes = 10000, .token_bytes = 4096, .depth = 8, .elements = 32, .attributes = 16, \
-					.namespaces = 4 })
+#define BEFORE                                                                                                         \
+	((struct parser_limits){ .stanza_bytes = 10000,                                                                \
+				 .token_bytes = 4096,                                                                  \
+				 .depth = 8,                                                                           \
+				 .elements = 32,                                                                       \
+				 .attributes = 16,                                                                     \
+				 .namespaces = 4 })
 
 static struct buf text;
 
@@ -24,7 +29,8 @@ static void begin(void)
 	buf_reset(&text);
 }
 
-/* Feeds `text` into a stream with these limits, in segments of `step` bytes; returns the error and how many bytes were fed. */
+/* Feeds `text` into a stream with these limits, in segments of `step` bytes; returns the error and how many bytes
+ * were fed. */
 static int feed_text(struct parsed *p, size_t step, size_t *out_fed)
 {
 	int err = 0;
@@ -50,8 +56,9 @@ static void check_text(struct parser_limits first, struct parser_limits limits, 
 		parsed_feed(&p, STR(PARSED_HEADER), NULL);
 		parser_set_limits(p.parser, &limits);
 		int err = feed_text(&p, steps[i], NULL);
-		ok(passes ? err == 0 && p.stanzas == 1 : err == PARSER_POLICY && p.stanzas == 0, "%s, step %zu, limit %s: %d %s", what, steps[i],
-		   passes ? "reached" : "passed", err, parser_error_text(p.parser));
+		ok(passes ? err == 0 && p.stanzas == 1 : err == PARSER_POLICY && p.stanzas == 0,
+		   "%s, step %zu, limit %s: %d %s", what, steps[i], passes ? "reached" : "passed", err,
+		   parser_error_text(p.parser));
 		if (err)
 			is_cstr(parser_error_condition(err), "policy-violation");
 		parsed_clear(&p);
@@ -177,7 +184,8 @@ TEST(x05_token_bytes)
 
 TEST(x05_endless_tokens)
 {
-	static const char *const starts[] = { "<message a='", "<", "<message ", "<message a", "<message><![CDATA[", "</", "<a xmlns='", "<a></" };
+	static const char *const starts[] = { "<message a='",	    "<",  "<message ",	"<message a",
+					      "<message><![CDATA[", "</", "<a xmlns='", "<a></" };
 
 	for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
 		for (size_t k = 0; k < sizeof steps / sizeof *steps; k++) {

@@ -1,6 +1,7 @@
 /*
- * xml/parser: segmentation must not matter (rows X05-X07, M6). Every conversation is fed whole, cut at every byte, in three
- * pieces and byte by byte; what is reported is equal, and each unit is reported by the feed that brings its last byte.
+ * xml/parser: segmentation must not matter (rows X05-X07, M6). Every conversation is fed whole, cut at every byte, in
+ * three pieces and byte by byte; what is reported is equal, and each unit is reported by the feed that brings its
+ * last byte.
  */
 #include "tests/lib/parsed.h"
 #include "tests/lib/test.h"
@@ -9,18 +10,21 @@
 
 /* Each unit is complete with its last byte; the first is a header (or declaration and header). */
 static const char *const corpus[][UNITS] = {
-	{ "<?xml version='1.0'?>" PARSED_HEADER, "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>",
-	  "<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>\xd0\xb4\xd0\xbe\xd0\xbc</resource></bind></iq>",
+	{ "<?xml version='1.0'?>" PARSED_HEADER,
+	  "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGEAYg==</auth>",
+	  "<iq type='set' id='b1'><bind "
+	  "xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>\xd0\xb4\xd0\xbe\xd0\xbc</resource></bind></iq>",
 	  "<presence><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v='/></presence>",
 	  "<message to=\"a@b/c\" type='chat' id='1'><body>1 &lt; 2 &amp;&#38;&#x26; \xf0\x9f\x98\x80</body><active "
 	  "xmlns='http://jabber.org/protocol/chatstates'/></message>",
 	  "</stream:stream>" },
 	{ PARSED_HEADER, "<a/>", " \n\t <b ></b >", "\r\n<c>\r\n\r\r\n</c>", "<d e='\r\n\t' f='>' g=\"'\" h='\"/>'/>",
 	  "<i><![CDATA[]]]]><![CDATA[>]]]]]]><![CDATA[]]>x</i>", "<j>]] > ] ]]&gt;</j\n>" },
-	{ " \n <s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' xml:lang='ru'>", "<message><body>x</body></message>",
-	  "<s:error/>", "<p:x xmlns:p='urn:p' p:y='z'><p:q/><p xmlns='urn:p'/></p:x>", "</s:stream >" },
-	{ PARSED_HEADER, "<r xmlns='urn:xmpp:sm:3'/>", "<r xmlns='urn:xmpp:sm:3'/>", "<iq id='1' type='get'><ping xmlns='urn:xmpp:ping'/></iq>",
-	  "<a xmlns='urn:xmpp:sm:3' h='1'/>" },
+	{ " \n <s:stream xmlns='jabber:client' xmlns:s='http://etherx.jabber.org/streams' xml:lang='ru'>",
+	  "<message><body>x</body></message>", "<s:error/>",
+	  "<p:x xmlns:p='urn:p' p:y='z'><p:q/><p xmlns='urn:p'/></p:x>", "</s:stream >" },
+	{ PARSED_HEADER, "<r xmlns='urn:xmpp:sm:3'/>", "<r xmlns='urn:xmpp:sm:3'/>",
+	  "<iq id='1' type='get'><ping xmlns='urn:xmpp:ping'/></iq>", "<a xmlns='urn:xmpp:sm:3' h='1'/>" },
 	/* ending in an error: the condition is the same, and comes with the byte that decides */
 	{ PARSED_HEADER, "<a/>", "<!D" },
 	{ PARSED_HEADER, "<message><body/><!-" },

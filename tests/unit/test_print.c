@@ -49,11 +49,11 @@ TEST(namespaces_are_declared_where_they_change)
 	node_add(a, x, A_body, NS_CLIENT);
 	node_append(x, node_new_named(a, STR("none"), STR_NONE));
 
-	is_str(printed(a, m, STR("jabber:client")),
-	       STR("<message><x xmlns='jabber:x:data'><field/><body xmlns='jabber:client'/><none xmlns=''/></x></message>"));
-	is_str(printed(a, m, STR("")),
-	       STR("<message xmlns='jabber:client'><x xmlns='jabber:x:data'><field/><body xmlns='jabber:client'/><none xmlns=''/>"
-		   "</x></message>"));
+	is_str(printed(a, m, STR("jabber:client")), STR("<message><x xmlns='jabber:x:data'><field/><body "
+							"xmlns='jabber:client'/><none xmlns=''/></x></message>"));
+	is_str(printed(a, m, STR("")), STR("<message xmlns='jabber:client'><x xmlns='jabber:x:data'><field/><body "
+					   "xmlns='jabber:client'/><none xmlns=''/>"
+					   "</x></message>"));
 	struct buf b;
 	buf_init(&b, 1000);
 	print_children(&b, x);
@@ -69,21 +69,24 @@ TEST(stream_prefix_only_at_stream_level)
 
 	node_add(a, f, A_starttls, NS_TLS);
 	node_add(a, f, A_x, NS_CLIENT);
-	is_str(printed(a, f, STR("jabber:client")), STR("<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><x/></stream:features>"));
-	is_str(printed(a, f, STR("")), STR("<stream:features xmlns:stream='http://etherx.jabber.org/streams'><starttls "
-					   "xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><x xmlns='jabber:client'/></stream:features>"));
-	is_str(printed(a, f, STR("urn:a")),
-	       STR("<features xmlns='http://etherx.jabber.org/streams'><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><x "
-		   "xmlns='jabber:client'/></features>"));
+	is_str(printed(a, f, STR("jabber:client")),
+	       STR("<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><x/></stream:features>"));
+	is_str(printed(a, f, STR("")),
+	       STR("<stream:features xmlns:stream='http://etherx.jabber.org/streams'><starttls "
+		   "xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><x xmlns='jabber:client'/></stream:features>"));
+	is_str(printed(a, f, STR("urn:a")), STR("<features xmlns='http://etherx.jabber.org/streams'><starttls "
+						"xmlns='urn:ietf:params:xml:ns:xmpp-tls'/><x "
+						"xmlns='jabber:client'/></features>"));
 	node_add(a, m, A_error, NS_STREAMS);
-	is_str(printed(a, m, STR("jabber:client")), STR("<message><error xmlns='http://etherx.jabber.org/streams'/></message>"));
+	is_str(printed(a, m, STR("jabber:client")),
+	       STR("<message><error xmlns='http://etherx.jabber.org/streams'/></message>"));
 	arena_free(a);
 }
 
 static bool same_tree(const struct node *x, const struct node *y)
 {
-	if (node_is_text(x) != node_is_text(y) || x->name != y->name || x->ns != y->ns || !str_eq(x->name_str, y->name_str) ||
-	    !str_eq(x->ns_str, y->ns_str) || !str_eq(x->text, y->text))
+	if (node_is_text(x) != node_is_text(y) || x->name != y->name || x->ns != y->ns ||
+	    !str_eq(x->name_str, y->name_str) || !str_eq(x->ns_str, y->ns_str) || !str_eq(x->text, y->text))
 		return false;
 	const struct attr *p = x->attrs, *q = y->attrs;
 	for (; p && q; p = p->next, q = q->next)
@@ -120,7 +123,8 @@ TEST(parsed_documents_come_back)
 		for (size_t k = 0; k < sizeof outers / sizeof *outers; k++) {
 			struct str inside = printed(a, one, str_c(outers[k]));
 			struct str whole = arena_cat(a, STR("<o xmlns='"), str_c(outers[k]),
-						     STR("' xmlns:stream='http://etherx.jabber.org/streams'>"), inside, STR("</o>"), STR_NONE);
+						     STR("' xmlns:stream='http://etherx.jabber.org/streams'>"), inside,
+						     STR("</o>"), STR_NONE);
 			require(parse_document(a, whole, &limits, &two) == 0, "parses again: %.*s", STR_ARG(whole));
 			struct node *copy = node_copy(a, node_first(two));
 			ok(same_tree(one, copy), "equal tree: %s in '%s'", documents[i], outers[k]);
@@ -141,8 +145,24 @@ static uint32_t pick(uint32_t n)
 
 static struct str random_text(struct arena *a)
 {
-	static const char *const pieces[] = { "<", ">", "&", "\"", "'", "\t", "\n", "\r", " ", "abc", "]]>", "\xd0\xb6",
-					      "\xf0\x9f\x98\x80", "&amp;", "--", "\x7f", "\xc2\x85", "?>" };
+	static const char *const pieces[] = { "<",
+					      ">",
+					      "&",
+					      "\"",
+					      "'",
+					      "\t",
+					      "\n",
+					      "\r",
+					      " ",
+					      "abc",
+					      "]]>",
+					      "\xd0\xb6",
+					      "\xf0\x9f\x98\x80",
+					      "&amp;",
+					      "--",
+					      "\x7f",
+					      "\xc2\x85",
+					      "?>" };
 	struct str s = STR("");
 	for (uint32_t n = pick(6) + 1; n; n--)
 		s = arena_cat(a, s, str_c(pieces[pick(sizeof pieces / sizeof *pieces)]), STR_NONE);
@@ -152,8 +172,8 @@ static struct str random_text(struct arena *a)
 static struct node *random_tree(struct arena *a, int depth)
 {
 	static const char *const names[] = { "a", "message", "x", "\xd0\xb6", "n1", "stream" };
-	static const char *const spaces[] = { "", "jabber:client", "http://etherx.jabber.org/streams", "u<'&", "urn:b",
-					      "http://www.w3.org/XML/1998/namespace" };
+	static const char *const spaces[] = { "",     "jabber:client", "http://etherx.jabber.org/streams",
+					      "u<'&", "urn:b",	       "http://www.w3.org/XML/1998/namespace" };
 	struct node *n = node_new_named(a, str_c(names[pick(6)]), str_c(spaces[pick(6)]));
 
 	for (uint32_t i = pick(4); i; i--) {
@@ -188,7 +208,8 @@ TEST(random_trees_come_back)
 	for (int i = 0; i < 3000; i++) {
 		struct node *one = random_tree(a, 5), *two = NULL;
 		struct str outer = str_c(outers[i % 3]);
-		struct str whole = arena_cat(a, STR("<o xmlns='"), outer, STR("' xmlns:stream='http://etherx.jabber.org/streams'>"),
+		struct str whole = arena_cat(a, STR("<o xmlns='"), outer,
+					     STR("' xmlns:stream='http://etherx.jabber.org/streams'>"),
 					     printed(a, one, outer), STR("</o>"), STR_NONE);
 		int err = parse_document(a, whole, &limits, &two);
 		if (err || !same_tree(one, node_copy(a, node_first(two)))) {
