@@ -1,9 +1,11 @@
 /* Message carbons (XEP-0280): switching copies on and off. The copies themselves: server/im/deliver.c and session_xmpp.c. */
 #include "server/xmpp/request.h"
+#include "server/xmpp/session_xmpp.h"
 
 static void carbons_switch(struct request *rq)
 {
 	rq->session->carbons = rq->child->name == A_enable;
+	sm_state_changed(rq->xs);
 	reply_result(rq, NULL);
 }
 

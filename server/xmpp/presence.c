@@ -6,6 +6,7 @@
 #include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
 #include "server/xmpp/router.h"
+#include "server/xmpp/session_xmpp.h"
 
 static bool read_priority(struct request *rq, int8_t *out)
 {
@@ -48,6 +49,7 @@ static void available(struct request *rq)
 	if (rq->addressee == TO_NONE) {
 		take_caps(rq);
 		presence_set(rq->session, payload, priority);
+		sm_state_changed(rq->xs);
 		pep_session_interested(rq->session);
 	} else if (presence_direct(rq->session, &rq->to, STR_NONE, rq->id, payload)) {
 		reply_error(rq, "modify", A_policy_violation, "You sent presence to too many addresses");
@@ -59,8 +61,12 @@ static void unavailable(struct request *rq)
 {
 	struct chunk *payload = node_first(rq->stanza) ? payload_of_children(rq->stanza) : NULL;
 
-	if (rq->addressee == TO_NONE) presence_clear(rq->session, payload);
-	else presence_direct(rq->session, &rq->to, STR("unavailable"), rq->id, payload);
+	if (rq->addressee == TO_NONE) {
+		presence_clear(rq->session, payload);
+		sm_state_changed(rq->xs);
+	} else {
+		presence_direct(rq->session, &rq->to, STR("unavailable"), rq->id, payload);
+	}
 	chunk_unref(payload);
 }
 

@@ -98,6 +98,7 @@ void sm_pending_done(struct xsession *xs);                 /* an answer was give
 void sm_checkpoint_for(struct xsession *xs, uint32_t number, struct sm_checkpoint *out);
 void sm_saved(struct xsession *xs, uint32_t number);       /* the commit with this checkpoint is done */
 void sm_detach(struct xsession *xs);                       /* starts the time for resuming */
+void sm_state_changed(struct xsession *xs);                /* presence, carbons, roster: a crash must not lose them (row D17) */
 void sm_forget(struct xsession *xs);                       /* session ends: removes its state */
 void sm_request(struct xsession *xs);                      /* asks for <a/> when due; before the loop sleeps */
 void sm_save_for_shutdown(struct xsession *xs);

@@ -270,6 +270,11 @@ static void save_state(const struct xsession *xs, struct str queue)
 	im_write(&o->op);
 }
 
+void sm_state_changed(struct xsession *xs)
+{
+	if (xs->resumable) save_state(xs, STR_NONE);
+}
+
 struct node *sm_enable(struct xsession *xs, bool want_resume, struct arena *a)
 {
 	struct node *e = node_new(a, A_enabled, NS_SM3);
@@ -376,6 +381,8 @@ static struct xsession *restore(struct stream *st, struct str id, uint32_t h)
 			struct chunk *presence = chunk_of(r.presence);
 			presence_restore(&xs->s, presence, r.priority);
 			chunk_unref(presence);
+			/* What waited goes into the queue now, before anything new can: one order (row D04). */
+			if (r.priority >= 0) deliver_waiting(&xs->s);
 		}
 	}
 	txn_commit(t);

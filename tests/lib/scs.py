@@ -495,11 +495,13 @@ class World:
     # --- server ----------------------------------------------------------------------------------------------------------
     def _server_restarts(self, _):
         self._need_own()
+        self._cut_all()
         self.server.restart()
 
     def _server_is(self, step):
         """server is killed: SIGKILL, then started again."""
         self._need_own()
+        self._cut_all()
         self.server.kill()
         self.server.start()
 
@@ -510,6 +512,12 @@ class World:
     def _server_starts(self, _):
         self._need_own()
         self.server.start()
+
+    def _cut_all(self):
+        """All connections are lost together with the server; what it says last is not looked at."""
+        for conn in self.conns.values():
+            conn.drop()
+        self.conns.clear()
 
     def _need_own(self):
         if not self.script.own_server:

@@ -16,7 +16,7 @@ import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed")
-ERROR_LINE = re.compile(r"\blevel=error\b")
+ERROR_LINE = re.compile(r"\blevel=error\b|^\S+ error ")
 
 
 def build_dir():
