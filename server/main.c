@@ -12,6 +12,7 @@
 #include "server/im/auth.h"
 #include "server/im/fanout.h"
 #include "server/im/im.h"
+#include "server/im/inflight.h"
 #include "server/im/opaque.h"
 #include "server/im/org.h"
 #include "server/im/peer.h"
@@ -101,12 +102,15 @@ static void worker_init(unsigned worker)
 static void worker_fini(unsigned worker)
 {
 	(void)worker;
+	xsessions_drop_all();
+	loop_timer_cancel(loop_self(), &home()->dirty_timer);
 	org_thread_fini();
 	presence_thread_fini();
 	sm_thread_fini();
 	xsessions_thread_fini();
 	streams_thread_fini();
 	peer_thread_end();
+	inflight_thread_end();
 	home_fini();
 }
 
@@ -263,9 +267,24 @@ static void count_streams(void *data)
 	atomic_fetch_add(&streams_left, stream_count());
 }
 
-static void counted(void *data)
+static void close_writes(void *data)
+{
+	(void)data;
+	im_close_writes();
+}
+
+static void asked(void *data)
 {
 	atomic_store((atomic_bool *)data, true);
+}
+
+/* Runs fn on every worker and waits until the last has done it. Main thread. */
+static void ask_all(void (*fn)(void *data))
+{
+	atomic_bool done = false;
+
+	fanout(fn, &done, asked);
+	while (!atomic_load(&done)) usleep(1000);
 }
 
 static void stop(void)
@@ -275,15 +294,14 @@ static void stop(void)
 	service_notify("STOPPING=1");
 	log_info("server.stopping");
 	listener_stop_all();
-	fanout(drain_worker, NULL, NULL);
+	ask_all(drain_worker);
 	for (size_t left = 1; left && clock_mono_ms() < end;) { /* until every stream has said goodbye */
-		atomic_bool done = false;
 		atomic_store(&streams_left, 0);
-		fanout(count_streams, &done, counted);
-		while (!atomic_load(&done)) usleep(1000);
+		ask_all(count_streams);
 		left = atomic_load(&streams_left);
 		if (left) usleep(10000);
 	}
+	ask_all(close_writes);
 	im_writer_stop();
 	threads_stop();
 	helpers_stop();

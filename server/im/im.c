@@ -54,8 +54,19 @@ void im_write(struct write_op *op)
 	im_write_to(op, 1ull << threads_self());
 }
 
+static _Thread_local bool closed;
+
+void im_close_writes(void)
+{
+	closed = true;
+}
+
 void im_write_to(struct write_op *op, uint64_t workers)
 {
+	if (closed) { /* the server stops: what is not stored by now is not acknowledged either */
+		op->free(op);
+		return;
+	}
 	op->targets = workers;
 	writer_submit(im.writer, op);
 }

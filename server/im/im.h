@@ -30,6 +30,8 @@ static inline struct txn *im_read(void) { return txn_read(im.store); }
 /* Starts / stops the writer with its completions posted into the workers' mailboxes. */
 int im_writer_start(void);
 void im_writer_stop(void);
+/* From now on this worker's ops are freed instead of written, without done(): the last step before the writer stops. */
+void im_close_writes(void);
 /* Submits an op whose done() runs on the calling worker only. */
 void im_write(struct write_op *op);
 /* Submits an op whose done() runs on the given workers (bit mask). */

@@ -3,6 +3,7 @@
  * queue is delivered, so the cursor is the number before the first entry.
  */
 #include "server/im/inflight.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "server/im/im.h"
 #include "server/net/limits.h"
@@ -23,6 +24,9 @@ struct inflight {
 	uint64_t cursor;   /* everything up to here is delivered */
 	uint64_t written;  /* what the table holds */
 };
+
+/* Cursors on their way to the store: a user who comes back before the commit starts from there, not from the older one in the table. */
+static _Thread_local struct idmap *in_writing;
 
 static void push(struct inflight *f, uint64_t gid)
 {
@@ -74,7 +78,10 @@ void inflight_load(struct user *u)
 	struct inflight *f = NEW(struct inflight);
 	struct txn *t = im_read();
 
-	f->cursor = f->written = account_get_delivered(t, u->id);
+	f->cursor = account_get_delivered(t, u->id);
+	uint64_t newer = in_writing ? (uintptr_t)idmap_get(in_writing, u->id) : 0;
+	if (newer > f->cursor) f->cursor = newer;
+	f->written = f->cursor;
 	read_behind_cursor(u, f, t);
 	txn_commit(t);
 	u->inflight = f;
@@ -96,9 +103,11 @@ static int apply_cursor(struct txn *t, struct write_op *op)
 
 static void cursor_done(struct write_op *op, int err, unsigned worker)
 {
-	(void)op;
+	struct cursor_op *c = (struct cursor_op *)op;
+
 	(void)err; /* a lost cursor means a message that comes twice, not one that is lost */
 	(void)worker;
+	if ((uintptr_t)idmap_get(in_writing, c->account) == c->gid) idmap_del(in_writing, c->account);
 }
 
 static void cursor_free(struct write_op *op)
@@ -115,6 +124,8 @@ static void write_cursor(struct user *u)
 	c->op = (struct write_op){ .apply = apply_cursor, .done = cursor_done, .free = cursor_free };
 	c->account = u->id;
 	c->gid = f->written = f->cursor;
+	if (!in_writing) in_writing = idmap_new();
+	idmap_put(in_writing, u->id, (void *)(uintptr_t)c->gid);
 	im_write(&c->op);
 }
 
@@ -144,6 +155,12 @@ static void advance(struct user *u)
 		loop_timer(loop_self(), &h->dirty_timer, WRITE_DELAY_MS);
 	}
 	list_add(&h->dirty, &u->link_dirty);
+}
+
+void inflight_thread_end(void)
+{
+	idmap_free(in_writing);
+	in_writing = NULL;
 }
 
 void inflight_unload(struct user *u)

@@ -8,6 +8,8 @@
 #include "server/im/session.h"
 
 struct inflight;
+/* Frees per-thread state (thread end). */
+void inflight_thread_end(void);
 /* Reads cursor and what lies behind it. */
 void inflight_load(struct user *u);
 /* Writes the cursor if changed and frees. */

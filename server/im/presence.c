@@ -11,6 +11,7 @@
 #include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/org.h"
+#include "server/im/peer.h"
 #include "server/im/roster.h"
 #include "server/net/limits.h"
 #include "storage/tab_account.h"
@@ -29,11 +30,6 @@ struct person {
 	uint32_t id;
 	struct list resources;
 	struct str bare;
-	char bytes[];
-};
-struct directed {
-	struct list link;
-	struct jid to;
 	char bytes[];
 };
 /* One change on its way to all workers. */
@@ -159,9 +155,21 @@ bool presence_may_see(uint32_t viewer, uint32_t subject)
 	return viewer == subject || org_visible(org_current(), viewer, subject) || roster_sees_id(viewer, subject);
 }
 
+/* XEP-0191 section 3: neither side of a block sees the other. The usual case, nobody has a list, costs two look-ups in the cache. */
+static bool is_blocked(const struct user *viewer, struct str subject_bare)
+{
+	ptrdiff_t at = str_find(subject_bare, '@');
+	struct jid subject = { .full = subject_bare, .local_n = (uint16_t)at, .domain_n = (uint16_t)(subject_bare.n - (size_t)at - 1) };
+
+	if (at <= 0) return false;
+	return peer_blocks(peer_get(&viewer->jid), &subject) || peer_blocks(peer_get(&subject), &viewer->jid);
+}
+
 static bool user_sees(const struct user *viewer, uint32_t subject, struct str subject_bare)
 {
-	return viewer->id == subject || org_visible(org_current(), viewer->id, subject) || roster_sees(viewer, subject_bare);
+	if (viewer->id == subject) return true;
+	if (!org_visible(org_current(), viewer->id, subject) && !roster_sees(viewer, subject_bare)) return false;
+	return !is_blocked(viewer, subject_bare);
 }
 
 /* ---- sending ---- */
@@ -285,6 +293,19 @@ struct direct_mail {
 	char bytes[];
 };
 
+/* XEP-0191 3.3: nothing of a blocked contact arrives. */
+static bool sender_is_blocked(const struct user *u, struct str from)
+{
+	const struct peer *me = peer_get(&u->jid);
+	ptrdiff_t slash = str_find(from, '/'), at = str_find(from, '@');
+	struct jid j = { .full = from };
+
+	if (!me->has_blocks || at <= 0) return false;
+	j.local_n = (uint16_t)at;
+	j.domain_n = (uint16_t)((slash < 0 ? (ptrdiff_t)from.n : slash) - at - 1);
+	return !jid_bare_eq(&j, &u->jid) && peer_blocks(me, &j);
+}
+
 static void direct_arrived(void *data)
 {
 	struct direct_mail *d = data;
@@ -292,7 +313,7 @@ static void direct_arrived(void *data)
 	struct outgoing o = { .kind = STANZA_PRESENCE, .from = d->from, .to = d->to.full, .type = d->type, .id = d->id, .payload = d->payload,
 			      .hold_while_inactive = true };
 
-	if (!u) return;
+	if (!u || sender_is_blocked(u, d->from)) return;
 	list_each_safe(s, &u->sessions, struct session, of_user)
 		if (jid_is_bare(&d->to) ? s->available : str_eq(s->jid.full, d->to.full)) session_send(s, &o);
 }

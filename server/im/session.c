@@ -148,6 +148,20 @@ void session_close(struct session *s)
 	if (u->n_sessions == 0) user_unload(u);
 }
 
+void session_drop(struct session *s)
+{
+	struct user *u = s->user;
+
+	idmap_del(by_number, s->number);
+	list_del(&s->of_user);
+	list_del(&s->of_home);
+	chunk_unref(s->presence);
+	list_each_safe(d, &s->directed, struct directed, link) mem_free(d);
+	mem_free((void *)s->jid.full.p);
+	mem_free((void *)s->caps_node_ver.p);
+	if (--u->n_sessions == 0) user_unload(u);
+}
+
 void session_each(void (*fn)(struct session *s, void *ctx), void *ctx)
 {
 	list_each_safe(s, &this_home->sessions, struct session, of_home) fn(s, ctx);

@@ -22,6 +22,13 @@ struct user {
 	void *pep;                    /* xmpp/pep.c */
 };
 
+/* An address that got directed presence (im/presence.c). */
+struct directed {
+	struct list link;
+	struct jid to;
+	char bytes[];
+};
+
 struct session {
 	struct list of_user;
 	struct list of_home;          /* all sessions of this worker */
@@ -76,6 +83,8 @@ int session_open(struct session *s, const struct jid *jid, uint32_t account_id, 
 /* Ends a session: presence unavailable goes out, undelivered messages are handed on, the user is unloaded with the last one. The
  * caller frees s afterwards. */
 void session_close(struct session *s);
+/* Unlinks without hooks and presence: the process ends. The caller frees s. */
+void session_drop(struct session *s);
 /* Runs fn for every session of this worker; fn may close the one it gets. */
 void session_each(void (*fn)(struct session *s, void *ctx), void *ctx);
 /* Hooks that other modules register once in main (constant table in session.c): user loaded/unloaded, session closed. */

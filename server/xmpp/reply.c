@@ -75,6 +75,17 @@ void reply_error(struct request *rq, const char *type, enum atom condition, cons
 	chunk_unref(o.payload);
 }
 
+void reply_blocked(struct request *rq)
+{
+	struct outgoing o = { .from = answer_from(rq), .type = STR("error"), .id = rq->id, .kind = kind_of(rq) };
+	struct node *e = error_node(rq->a, "cancel", A_not_acceptable, "You block this contact; unblock it first");
+
+	node_add(rq->a, e, A_blocked, NS_BLOCKING_ERRORS);
+	o.payload = payload_of_node(e);
+	session_send(rq->session, &o);
+	chunk_unref(o.payload);
+}
+
 static const struct {
 	int err;
 	const char *type;

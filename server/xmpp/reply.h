@@ -13,6 +13,9 @@ struct pending {
 	struct str id, to;           /* of the iq; behind the struct */
 	char bytes[];
 };
+/* XEP-0191 3.5: not-acceptable with <blocked/>, for what a person sends to somebody he blocks. */
+struct request;
+void reply_blocked(struct request *rq);
 /* The session ends: pendings lose it. */
 void pendings_forget(struct xsession *xs);
 /* Answers that wait for the writer: later questions of this session must wait behind them. */

@@ -8,7 +8,6 @@
 #include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/peer.h"
-#include "server/im/presence.h"
 #include "server/xmpp/handlers.h"
 #include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
@@ -162,7 +161,7 @@ static void iq_stanza(struct request *rq)
 static void blocked_outgoing(struct request *rq)
 {
 	if (rq->stanza->name == A_presence) return;
-	reply_error(rq, "cancel", A_not_acceptable, "You block this contact; unblock it first");
+	reply_blocked(rq);
 }
 
 void router_stanza(struct xsession *xs, struct node *stanza)
@@ -276,9 +275,9 @@ void router_forward_iq(struct request *rq)
 {
 	struct jid bare = jid_to_bare(rq->to);
 	const struct peer *p = peer_get(&bare);
-	bool allowed = p->id && !peer_blocks(p, &rq->session->jid) && presence_may_see(rq->session->user->id, p->id);
 
-	if (!allowed) {
+	/* Who knows a full JID may ask it (RFC 6121 8.5.3.1); whether it is there shows only by the same error as for nobody. */
+	if (!p->id || peer_blocks(p, &rq->session->jid)) {
 		reply_error(rq, "cancel", A_service_unavailable, "Nobody is there");
 		return;
 	}

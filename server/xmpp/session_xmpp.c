@@ -130,7 +130,7 @@ static void keep(struct xsession *xs, struct str head, struct chunk *payload, st
 	else xs->out.first = u;
 	xs->out.last = u;
 	xs->out.n++;
-	if (gid) inflight_hold(xs->s.user, gid);
+	if (gid && !xs->s.detached) inflight_hold(xs->s.user, gid); /* a lost client holds nothing back from the next login */
 }
 
 /* Takes the oldest one off: confirmed, or lost with the session. */
@@ -262,6 +262,26 @@ void xsession_close(struct xsession *xs)
 	mem_free(xs);
 	u = user_find(str_of(keep_bare, n));
 	if (u) hand_over(u, NULL);
+}
+
+static void drop_one(struct session *s, void *ctx)
+{
+	struct xsession *xs = (struct xsession *)s;
+
+	(void)ctx;
+	if (s->transport != &xmpp_transport) return;
+	loop_timer_cancel(loop_self(), &xs->expire);
+	if (xs->stream) xs->stream->xs = NULL;
+	release_out(xs);
+	pendings_forget(xs);
+	csi_free(xs);
+	session_drop(s);
+	mem_free(xs);
+}
+
+void xsessions_drop_all(void)
+{
+	session_each(drop_one, NULL);
 }
 
 void xsession_stream_gone(struct xsession *xs, bool clean)

@@ -76,6 +76,8 @@ void xsession_leave(struct xsession *xs);
 void xsession_drained(struct xsession *xs);
 /* A last look at what TCP delivered, before the connection goes. */
 void xsession_confirm(struct xsession *xs);
+/* Frees every session of this worker without telling anybody: the process ends (their states are saved). */
+void xsessions_drop_all(void);
 /* Client state (XEP-0352). */
 void csi_set(struct xsession *xs, bool inactive);
 /* Releases held stanzas. csi.c */
