@@ -446,11 +446,17 @@ BOTH(model)
 	struct txn *w = txn_write(s), *r = NULL;
 	static struct model seen;
 	bool good = true;
-	unsigned ops;
+	unsigned ops, ops_max = MODEL_OPS;
+	uint64_t n;
 
+	/* STORE_MODEL_OPS=10000000 for the long run of D11; STORE_MODEL_SEED for another sequence. */
+	if (str_u64(str_c(getenv("STORE_MODEL_OPS")), UINT32_MAX, &n) == 0)
+		ops_max = (unsigned)n;
 	rnd_state = 0x5eed5eed5eedull;
+	if (str_u64(str_c(getenv("STORE_MODEL_SEED")), UINT32_MAX, &n) == 0)
+		rnd_state += n;
 	now = before = (struct model){ 0 };
-	for (ops = 0; ops < MODEL_OPS && good; ops++) {
+	for (ops = 0; ops < ops_max && good; ops++) {
 		unsigned i = rnd(MODEL_KEYS);
 
 		switch (rnd(40)) {
