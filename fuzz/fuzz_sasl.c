@@ -1,8 +1,9 @@
 /*
- * SASL exchanges (rows A01, A06, A07): whatever a client sends, there is exactly one answer per message, success names the one account
- * whose password or token was proved, and nothing leaks. Input: a byte of flags, a byte for the mechanism, then messages separated by
- * 0xff. "%r" in a message becomes the nonce of the challenge, "%p" an honest SCRAM proof for the rest of that message, "%t" an honest
- * HT proof, so that the deep paths are reached although the server's half of the nonce is random.
+ * SASL exchanges (rows A01, A06, A07): whatever a client sends, there is exactly one answer per message, success names
+ * the one account whose password or token was proved, and nothing leaks. Input: a byte of flags, a byte for the
+ * mechanism, then messages separated by 0xff. "%r" in a message becomes the nonce of the challenge, "%p" an honest
+ * SCRAM proof for the rest of that message, "%t" an honest HT proof, so that the deep paths are reached although the
+ * server's half of the nonce is random.
  */
 #include "server/xmpp/sasl.h"
 #include "base/arena.h"
@@ -24,7 +25,7 @@ struct run {
 	struct sasl *s;
 	struct sasl_outcome out;
 	char data[1024], local[64];
-	struct str first;            /* client-first-message-bare */
+	struct str first; /* client-first-message-bare */
 	struct gate gate;
 	struct arena *a;
 };
@@ -210,9 +211,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static bool ready;
-	static const char *const names[] = { "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS",
-					     "SCRAM-SHA-512-PLUS", "PLAIN", "EXTERNAL", "HT-SHA-256-NONE", "HT-SHA-256-EXPR",
-					     "HT-SHA-256-ENDP", "ANONYMOUS" };
+	static const char *const names[] = {
+		"SCRAM-SHA-1",	      "SCRAM-SHA-256",	    "SCRAM-SHA-512",   "SCRAM-SHA-1-PLUS",
+		"SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS", "PLAIN",	       "EXTERNAL",
+		"HT-SHA-256-NONE",    "HT-SHA-256-EXPR",    "HT-SHA-256-ENDP", "ANONYMOUS"
+	};
 	struct run r = { 0 };
 	struct str rest, part;
 

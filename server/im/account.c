@@ -1,7 +1,8 @@
 /*
- * Changes of accounts. One struct task walks: checks on the asking worker -> helper thread (SCRAM keys, look-alikes) -> one operation of the
- * writer -> done on the asking worker and the listener on the account's home. What differs between the verbs is a row of a table. The task
- * belongs to whoever holds it on that way and is freed by the writer's last completion, or with the early error.
+ * Changes of accounts. One struct task walks: checks on the asking worker -> helper thread (SCRAM keys, look-alikes) ->
+ * one operation of the writer -> done on the asking worker and the listener on the account's home. What differs between
+ * the verbs is a row of a table. The task belongs to whoever holds it on that way and is freed by the writer's last
+ * completion, or with the early error.
  */
 #include "server/im/account.h"
 #include "base/arena.h"
@@ -18,29 +19,30 @@
 
 struct task;
 struct verb {
-	const char *name;            /* in the audit log */
+	const char *name; /* in the audit log */
 	enum account_change change;
 	bool takes_password, password_optional, by_owner;
-	bool ends_logins;            /* raises credentials_epoch */
-	/* Writer thread: changes rec (of an existing account) before it is put back. NULL: nothing to change but the epoch. */
+	bool ends_logins; /* raises credentials_epoch */
+	/* Writer thread: changes rec (of an existing account) before it is put back. NULL: nothing to change but the
+	 * epoch. */
 	int (*change_rec)(const struct task *k, struct account_rec *rec);
 };
 
 struct task {
 	struct job job;
 	struct write_op op;
-	struct deferred deferred;    /* early errors */
+	struct deferred deferred; /* early errors */
 	const struct verb *verb;
 	account_done_fn *done;
 	void *ctx;
 	int err;
 	unsigned asker, home;
-	struct account_op in;        /* strings in text */
+	struct account_op in; /* strings in text */
 	struct str bare;
 	struct arena *text;
 	bool has_keys;
 	struct scram_keys keys[HASH_KINDS];
-	uint32_t id, epoch;          /* results of apply */
+	uint32_t id, epoch; /* results of apply */
 };
 
 static account_changed_fn *listener;
@@ -107,9 +109,15 @@ static int set_admin(const struct task *k, struct account_rec *rec)
 }
 
 static const struct verb verb_add = { "account.add", ACCOUNT_CREATED, true, true, false, false, NULL };
-static const struct verb verb_password = { "account.password", ACCOUNT_PASSWORD_CHANGED, true, false, false, true, set_keys };
-static const struct verb verb_own = { "account.own-password", ACCOUNT_PASSWORD_CHANGED, true, false, true, true, set_keys };
-static const struct verb verb_disable = { "account.disable", ACCOUNT_DISABLED, false, false, false, true, set_disabled };
+static const struct verb verb_password = {
+	"account.password", ACCOUNT_PASSWORD_CHANGED, true, false, false, true, set_keys
+};
+static const struct verb verb_own = {
+	"account.own-password", ACCOUNT_PASSWORD_CHANGED, true, false, true, true, set_keys
+};
+static const struct verb verb_disable = {
+	"account.disable", ACCOUNT_DISABLED, false, false, false, true, set_disabled
+};
 static const struct verb verb_enable = { "account.enable", ACCOUNT_ENABLED, false, false, false, false, set_disabled };
 static const struct verb verb_admin = { "account.admin", ACCOUNT_ADMIN_CHANGED, false, false, false, false, set_admin };
 static const struct verb verb_remove = { "account.remove", ACCOUNT_DELETED, false, false, false, false, NULL };
@@ -386,7 +394,8 @@ static void announced(struct mail *m)
 	mem_free(n);
 }
 
-void account_announce(struct str bare_jid, uint32_t id, enum account_change change, uint32_t credentials_epoch, uint64_t keep_session)
+void account_announce(struct str bare_jid, uint32_t id, enum account_change change, uint32_t credentials_epoch,
+		      uint64_t keep_session)
 {
 	struct announcement *n = mem_zero(sizeof(*n) + bare_jid.n);
 

@@ -1,7 +1,7 @@
 /*
- * SCRAM keys, account look-up for login, and password checks. A check waits for the brake, looks into the cache, and only then
- * costs a PBKDF2 on a helper thread. Unknown names walk the same way with a fake key (row A08). struct auth_check belongs to the worker
- * that started it, except while its job runs.
+ * SCRAM keys, account look-up for login, and password checks. A check waits for the brake, looks into the cache, and
+ * only then costs a PBKDF2 on a helper thread. Unknown names walk the same way with a fake key (row A08). struct
+ * auth_check belongs to the worker that started it, except while its job runs.
  */
 #include "server/im/auth.h"
 #include "base/buf.h"
@@ -33,14 +33,16 @@ static bool is_plain_ascii(struct str s)
 
 int auth_prepare_password(struct str password, bool storing, char *out, size_t *out_n)
 {
-	if (password.n == 0 || password.n > AUTH_PASSWORD_MAX || !str_utf8_valid(password) || memchr(password.p, 0, password.n))
+	if (password.n == 0 || password.n > AUTH_PASSWORD_MAX || !str_utf8_valid(password) ||
+	    memchr(password.p, 0, password.n))
 		return ERR_SYNTAX;
 	memcpy(out, password.p, password.n);
 	out[password.n] = 0;
 	*out_n = password.n;
 	if (is_plain_ascii(password))
 		return 0;
-	if (stringprep(out, AUTH_PREPARED_MAX, storing ? STRINGPREP_NO_UNASSIGNED : 0, stringprep_saslprep) != STRINGPREP_OK ||
+	if (stringprep(out, AUTH_PREPARED_MAX, storing ? STRINGPREP_NO_UNASSIGNED : 0, stringprep_saslprep) !=
+		    STRINGPREP_OK ||
 	    out[0] == 0) {
 		secret_wipe(out, AUTH_PREPARED_MAX);
 		return ERR_SYNTAX;
@@ -49,7 +51,8 @@ int auth_prepare_password(struct str password, bool storing, char *out, size_t *
 	return 0;
 }
 
-void auth_make_keys(enum hash_kind kind, struct str prepared, uint32_t iterations, struct str salt, struct scram_keys *out)
+void auth_make_keys(enum hash_kind kind, struct str prepared, uint32_t iterations, struct str salt,
+		    struct scram_keys *out)
 {
 	size_t n = digest_size(kind);
 	uint8_t salted[HASH_MAX], client_key[HASH_MAX];
@@ -82,7 +85,8 @@ int auth_keys_for_password(struct str password, uint32_t iterations, struct scra
 		uint8_t salt[AUTH_SALT_BYTES];
 
 		random_bytes(salt, sizeof(salt));
-		auth_make_keys((enum hash_kind)k, str_of(prepared, n), iterations, str_of((char *)salt, sizeof(salt)), &out[k]);
+		auth_make_keys((enum hash_kind)k, str_of(prepared, n), iterations, str_of((char *)salt, sizeof(salt)),
+			       &out[k]);
 	}
 	secret_wipe(prepared, sizeof(prepared));
 	return 0;
@@ -159,7 +163,7 @@ int auth_still_valid(uint32_t account_id, uint32_t credentials_epoch)
 enum check_phase { CHECK_WAITS, CHECK_RUNS, CHECK_KNOWN };
 
 struct auth_check {
-	struct job job;              /* first: the helper casts back */
+	struct job job; /* first: the helper casts back */
 	struct timer timer;
 	struct deferred deferred;
 	enum check_phase phase;
@@ -326,7 +330,8 @@ static void check_run(struct job *j)
 	if (want->iterations < im.scram_iterations) {
 		uint8_t waste[HASH_MAX];
 
-		pbkdf2(kind, password, str_of((const char *)want->salt, want->salt_n), im.scram_iterations - want->iterations, waste);
+		pbkdf2(kind, password, str_of((const char *)want->salt, want->salt_n),
+		       im.scram_iterations - want->iterations, waste);
 		secret_wipe(waste, sizeof(waste));
 	}
 	secret_wipe(&got, sizeof(got));
@@ -372,8 +377,8 @@ static void check_waited(struct timer *t)
 	check_begin(list_entry(t, struct auth_check, timer));
 }
 
-struct auth_check *auth_check_start(const char *ip, struct str domain, struct str local, struct str password, auth_check_fn *done,
-				    void *ctx)
+struct auth_check *auth_check_start(const char *ip, struct str domain, struct str local, struct str password,
+				    auth_check_fn *done, void *ctx)
 {
 	struct auth_check *c = NEW(struct auth_check);
 	size_t n = local.n + 1 + domain.n;

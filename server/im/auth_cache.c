@@ -1,6 +1,6 @@
 /*
- * The password cache: set-associative tables of keyed digests, so that a morning of PLAIN logins does not cost PBKDF2 each. A raised
- * credentials epoch makes old entries unreachable; they fade by age. Any thread; one mutex per shard.
+ * The password cache: set-associative tables of keyed digests, so that a morning of PLAIN logins does not cost PBKDF2
+ * each. A raised credentials epoch makes old entries unreachable; they fade by age. Any thread; one mutex per shard.
  */
 #include "server/im/auth_cache.h"
 #include "base/clock.h"
@@ -18,7 +18,7 @@
 
 struct entry {
 	uint8_t digest[DIGEST];
-	uint64_t expires_ms;         /* monotonic; 0: unused */
+	uint64_t expires_ms; /* monotonic; 0: unused */
 };
 struct shard {
 	pthread_mutex_t lock;

@@ -1,5 +1,6 @@
-/* Which passwords were right lately: entries are HMAC-SHA256 under a random key of this process over account, credentials epoch and
- * password, so neither a password nor anything usable after a restart is in it. Fixed size, expiring (limit auth_cache_ms). Any thread. */
+/* Which passwords were right lately: entries are HMAC-SHA256 under a random key of this process over account,
+ * credentials epoch and password, so neither a password nor anything usable after a restart is in it. Fixed size,
+ * expiring (limit auth_cache_ms). Any thread. */
 #pragma once
 #include "base/str.h"
 

@@ -1,7 +1,7 @@
 /*
- * The brakes on guessing: two set-associative tables of fixed size, keyed by the process-wide SipHash of the address and of address and
- * account. A full set forgets its stalest entry, so memory is bounded whatever an attacker sends. IPv6 addresses count by their /64,
- * because one host commands all of it. Any thread; one mutex per shard.
+ * The brakes on guessing: two set-associative tables of fixed size, keyed by the process-wide SipHash of the address
+ * and of address and account. A full set forgets its stalest entry, so memory is bounded whatever an attacker sends.
+ * IPv6 addresses count by their /64, because one host commands all of it. Any thread; one mutex per shard.
  */
 #include "server/im/auth_limit.h"
 #include "base/clock.h"
@@ -18,9 +18,9 @@
 /* One address, or one address and account. */
 struct brake {
 	uint64_t key;
-	uint64_t since_ms;           /* address: start of the window; pair: last failure */
-	uint64_t until_ms;           /* address: next free slot of the slow lane; pair: not before */
-	uint32_t failures;           /* 0: unused entry */
+	uint64_t since_ms; /* address: start of the window; pair: last failure */
+	uint64_t until_ms; /* address: next free slot of the slow lane; pair: not before */
+	uint32_t failures; /* 0: unused entry */
 };
 struct shard {
 	pthread_mutex_t lock;

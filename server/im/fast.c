@@ -1,6 +1,7 @@
 /*
- * FAST tokens: how they are derived, the two slots per device, verification and its write. Reads run on the asking worker, changes are
- * operations of the writer that look at the record again, so two replays of one proof cannot both pass.
+ * FAST tokens: how they are derived, the two slots per device, verification and its write. Reads run on the asking
+ * worker, changes are operations of the writer that look at the record again, so two replays of one proof cannot both
+ * pass.
  */
 #include "server/im/fast.h"
 #include "base/buf.h"
@@ -42,7 +43,8 @@ bool user_agent_id_valid(struct str id)
 
 static bool mechanism_known(struct str name)
 {
-	return str_eq(name, STR("HT-SHA-256-NONE")) || str_eq(name, STR("HT-SHA-256-EXPR")) || str_eq(name, STR("HT-SHA-256-ENDP"));
+	return str_eq(name, STR("HT-SHA-256-NONE")) || str_eq(name, STR("HT-SHA-256-EXPR")) ||
+	       str_eq(name, STR("HT-SHA-256-ENDP"));
 }
 
 /* Key of a slot: tokens are found by device, because HT-* sends a proof and not the token. */
@@ -70,7 +72,8 @@ static int slot_read(struct txn *t, uint32_t account_id, struct str agent, enum 
 		return 0;
 	if (err)
 		return err;
-	if (rec.account_id != account_id || rec.kind != TOKEN_FAST || rec.secret.n != NONCE || rec.mechanism.n > MECHANISM_MAX)
+	if (rec.account_id != account_id || rec.kind != TOKEN_FAST || rec.secret.n != NONCE ||
+	    rec.mechanism.n > MECHANISM_MAX)
 		return ERR_CORRUPT;
 	out->present = true;
 	out->created_ms = rec.created_ms;
@@ -167,7 +170,7 @@ struct issue_op {
 };
 
 struct oldest {
-	struct str agent;            /* the device that asks: never the one to go */
+	struct str agent; /* the device that asks: never the one to go */
 	unsigned devices;
 	uint64_t created_ms;
 	size_t gone_n;
@@ -236,8 +239,8 @@ static void op_free(struct write_op *op)
 	mem_free(op);
 }
 
-void fast_issue(uint32_t account_id, uint32_t credentials_epoch, struct str agent_id, struct str mechanism, fast_issue_fn *done,
-		void *ctx)
+void fast_issue(uint32_t account_id, uint32_t credentials_epoch, struct str agent_id, struct str mechanism,
+		fast_issue_fn *done, void *ctx)
 {
 	struct issue_op *i = NEW(struct issue_op);
 
@@ -266,7 +269,7 @@ void fast_issue(uint32_t account_id, uint32_t credentials_epoch, struct str agen
 enum fast_phase { FAST_WAITS, FAST_WRITES, FAST_KNOWN };
 
 struct fast_check {
-	struct write_op op;          /* first: the writer casts back */
+	struct write_op op; /* first: the writer casts back */
 	struct timer timer;
 	struct deferred deferred;
 	enum fast_phase phase;
@@ -276,13 +279,13 @@ struct fast_check {
 	int err;
 	struct fast_login login;
 	char ip[64];
-	char *names;                 /* "local@domain" */
+	char *names; /* "local@domain" */
 	struct str local, domain, bare;
 	size_t agent_n, mechanism_n, proof_n, binding_n;
 	char agent[FAST_AGENT_MAX], mechanism[MECHANISM_MAX], proof[32], binding[64];
 	bool has_count, invalidate;
 	uint64_t count;
-	enum slot slot;              /* where the proof fitted */
+	enum slot slot; /* where the proof fitted */
 	struct fast_rec rec;
 };
 

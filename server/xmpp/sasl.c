@@ -1,6 +1,7 @@
 /*
- * The frame around the mechanisms: the table, what is offered, the phases of one exchange, and answers that leave from the loop's
- * deferred work (never nested, see sasl.h). A struct sasl belongs to the stream that made it and lives on its worker.
+ * The frame around the mechanisms: the table, what is offered, the phases of one exchange, and answers that leave from
+ * the loop's deferred work (never nested, see sasl.h). A struct sasl belongs to the stream that made it and lives on
+ * its worker.
  */
 #include "server/xmpp/sasl.h"
 #include "base/buf.h"
@@ -10,12 +11,16 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define SCRAM(text, kind, is_plus)                                                                                 \
-	{ .name = STR(text), .hash = (kind), .plus = (is_plus), .binding = -1, .available = sasl_scram_available,   \
-	  .step = sasl_scram_step }
-#define HT(text, kind)                                                                                             \
-	{ .name = STR(text), .fast = true, .hash = HASH_SHA256, .binding = (kind), .available = sasl_ht_available,  \
-	  .step = sasl_ht_step }
+#define SCRAM(text, kind, is_plus)                                                                                     \
+	{                                                                                                              \
+		.name = STR(text), .hash = (kind), .plus = (is_plus), .binding = -1,                                   \
+		.available = sasl_scram_available, .step = sasl_scram_step                                             \
+	}
+#define HT(text, kind)                                                                                                 \
+	{                                                                                                              \
+		.name = STR(text), .fast = true, .hash = HASH_SHA256, .binding = (kind),                               \
+		.available = sasl_ht_available, .step = sasl_ht_step                                                   \
+	}
 
 /* Best first: the order of the offer. */
 const struct sasl_mech sasl_mechs[] = {
@@ -159,17 +164,14 @@ void sasl_refuse_late(struct sasl *s, const char *condition, const char *text)
 void sasl_refuse_err(struct sasl *s, int err)
 {
 	switch (err) {
-	case ERR_AUTH:
-		sasl_refuse_late(s, "not-authorized", NULL);
-		break;
+	case ERR_AUTH: sasl_refuse_late(s, "not-authorized", NULL); break;
 	case ERR_FORBIDDEN:
 		sasl_refuse(s, "account-disabled", "This account is switched off; ask your administrator");
 		break;
-	case ERR_TIMEOUT:
-		sasl_refuse(s, "credentials-expired", NULL);
-		break;
+	case ERR_TIMEOUT: sasl_refuse(s, "credentials-expired", NULL); break;
 	default:
-		sasl_refuse(s, "temporary-auth-failure", "The server cannot check this login now; try again a little later");
+		sasl_refuse(s, "temporary-auth-failure",
+			    "The server cannot check this login now; try again a little later");
 	}
 }
 
@@ -284,7 +286,8 @@ struct str sasl_ssdp(struct sasl *s, enum hash_kind hash)
 
 /* --- the exchange --- */
 
-struct sasl *sasl_new(const struct sasl_peer *p, const struct str *offered, size_t n_offered, sasl_reply_fn *reply, void *ctx)
+struct sasl *sasl_new(const struct sasl_peer *p, const struct str *offered, size_t n_offered, sasl_reply_fn *reply,
+		      void *ctx)
 {
 	struct sasl *s = NEW(struct sasl);
 

@@ -1,4 +1,5 @@
-/* Between sasl.c and the mechanisms (sasl_scram.c, sasl_plain.c, sasl_ht.c): nobody else includes this. Worker thread of the exchange. */
+/* Between sasl.c and the mechanisms (sasl_scram.c, sasl_plain.c, sasl_ht.c): nobody else includes this. Worker thread
+ * of the exchange. */
 #pragma once
 #include "base/arena.h"
 #include "base/crypto.h"
@@ -10,13 +11,13 @@
 
 struct sasl_mech {
 	struct str name;
-	bool fast;                   /* belongs into <fast/>, not into the list of mechanisms */
-	bool plus;                   /* SCRAM with channel binding */
+	bool fast; /* belongs into <fast/>, not into the list of mechanisms */
+	bool plus; /* SCRAM with channel binding */
 	enum hash_kind hash;
-	int binding;                 /* HT-*: enum tls_binding, or -1 for none */
+	int binding; /* HT-*: enum tls_binding, or -1 for none */
 	bool (*available)(const struct sasl_mech *m, const struct sasl_peer *p);
-	/* One client message; n counts from 0. has_data is false only for a missing initial response. Ends in exactly one of the four
-	 * answers below, or starts something that will. */
+	/* One client message; n counts from 0. has_data is false only for a missing initial response. Ends in exactly
+	 * one of the four answers below, or starts something that will. */
 	void (*step)(struct sasl *s, unsigned n, bool has_data, struct str data);
 };
 extern const struct sasl_mech sasl_mechs[];
@@ -33,16 +34,16 @@ struct scram {
 };
 /* Identity under proof. */
 struct sasl_name {
-	struct str local;            /* prepared; as sent when that failed: then nobody has it */
-	struct str bare;             /* "local@domain" */
+	struct str local; /* prepared; as sent when that failed: then nobody has it */
+	struct str bare;  /* "local@domain" */
 };
 
 enum sasl_phase { SASL_IDLE, SASL_EXPECTS, SASL_BUSY };
 
 struct sasl {
-	struct sasl_peer peer;       /* strings in keep */
-	struct arena *keep;          /* life of this struct */
-	struct arena *a;             /* one exchange */
+	struct sasl_peer peer; /* strings in keep */
+	struct arena *keep;    /* life of this struct */
+	struct arena *a;       /* one exchange */
 	const struct sasl_mech *mech;
 	struct str offered[SASL_MAX];
 	size_t n_offered;
@@ -50,7 +51,7 @@ struct sasl {
 	unsigned step;
 	sasl_reply_fn *reply;
 	void *ctx;
-	struct sasl_outcome out;     /* waits for the deferred reply */
+	struct sasl_outcome out; /* waits for the deferred reply */
 	struct deferred deferred;
 	struct timer timer;
 	void (*resume)(struct sasl *s); /* what the timer does */

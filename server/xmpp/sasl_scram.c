@@ -1,6 +1,7 @@
 /*
- * SCRAM-SHA-1/-256/-512 and the -PLUS forms (RFC 5802, 7677, 9266), server side. First message: flags, name, nonce -> salt and iterations
- * (fakes for unknown names, row A08). Final message: binding, nonce, proof. Parsing is strict and happens before anything is looked up.
+ * SCRAM-SHA-1/-256/-512 and the -PLUS forms (RFC 5802, 7677, 9266), server side. First message: flags, name, nonce ->
+ * salt and iterations (fakes for unknown names, row A08). Final message: binding, nonce, proof. Parsing is strict and
+ * happens before anything is looked up.
  */
 #include "base/random.h"
 #include "server/im/auth_limit.h"
@@ -11,7 +12,7 @@
 
 /* What a client-first-message says (RFC 5802 section 7). */
 struct first {
-	char flag;                   /* n, y, p */
+	char flag; /* n, y, p */
 	struct str cb_name, gs2_header, bare, authzid, username, nonce;
 };
 
@@ -134,7 +135,8 @@ static bool binding_kind(struct str name, enum tls_binding *out)
 		*out = TLS_EXPORTER;
 	else if (str_eq(name, STR("tls-server-end-point")))
 		*out = TLS_SERVER_END_POINT;
-	else if (str_eq(name, STR("tls-unique"))) /* not advertised: Python clients (slixmpp) know no other, and take it on TLS 1.3 too */
+	else if (str_eq(name, STR("tls-unique"))) /* not advertised: Python clients (slixmpp) know no other, and take it
+						     on TLS 1.3 too */
 		*out = TLS_UNIQUE;
 	else
 		return false;
@@ -152,9 +154,11 @@ static bool check_flag(struct sasl *s, const struct first *f)
 		sasl_refuse(s, "malformed-request", "A -PLUS mechanism needs channel binding");
 	} else if (f->flag == 'y' && sasl_plus_offered(s)) {
 		/* The client saw no -PLUS although we offered it: somebody in between removed it. */
-		sasl_refuse(s, "not-authorized", "This server does support channel binding: the connection may be tampered with");
+		sasl_refuse(s, "not-authorized",
+			    "This server does support channel binding: the connection may be tampered with");
 	} else if (f->flag == 'p') {
-		int n = binding_kind(f->cb_name, &kind) ? sasl_binding(&s->peer, kind, s->scram.binding) : ERR_UNSUPPORTED;
+		int n = binding_kind(f->cb_name, &kind) ? sasl_binding(&s->peer, kind, s->scram.binding)
+							: ERR_UNSUPPORTED;
 
 		if (n > 0) {
 			s->scram.binding_n = (size_t)n;
@@ -260,7 +264,8 @@ static bool proof_right(struct sasl *s, struct str auth_message)
 static void verify(struct sasl *s)
 {
 	struct scram *sc = &s->scram;
-	struct str message = arena_cat(s->a, sc->first_bare, STR(","), sc->server_first, STR(","), sc->final_without_proof, STR_NONE);
+	struct str message = arena_cat(s->a, sc->first_bare, STR(","), sc->server_first, STR(","),
+				       sc->final_without_proof, STR_NONE);
 	size_t n = digest_size(s->mech->hash);
 	struct auth_account acc;
 	uint8_t signature[HASH_MAX];
@@ -297,7 +302,8 @@ static void final_message(struct sasl *s, struct str data)
 		return;
 	}
 	if (!binding_right(s, binding)) {
-		sasl_refuse(s, "not-authorized", "The channel binding does not fit: the connection may be tampered with");
+		sasl_refuse(s, "not-authorized",
+			    "The channel binding does not fit: the connection may be tampered with");
 		return;
 	}
 	int64_t wait = auth_wait_ms(s->peer.ip, s->name.bare);

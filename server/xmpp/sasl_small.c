@@ -1,6 +1,6 @@
 /*
- * The mechanisms of one message: PLAIN (RFC 4616, verified off the loop), EXTERNAL (XEP-0178, the verified client certificate says who), and
- * HT-SHA-256-* (FAST, XEP-0484). Rows A01, A14, A16.
+ * The mechanisms of one message: PLAIN (RFC 4616, verified off the loop), EXTERNAL (XEP-0178, the verified client
+ * certificate says who), and HT-SHA-256-* (FAST, XEP-0484). Rows A01, A14, A16.
  */
 #include "server/xmpp/sasl_mech.h"
 
@@ -172,7 +172,9 @@ static void ht_checked(void *ctx, int err, const struct fast_login *l)
 		sasl_refuse_err(s, err);
 		return;
 	}
-	struct auth_account acc = { .id = l->account_id, .credentials_epoch = l->credentials_epoch, .is_admin = l->is_admin };
+	struct auth_account acc = { .id = l->account_id,
+				    .credentials_epoch = l->credentials_epoch,
+				    .is_admin = l->is_admin };
 	sasl_succeed(s, &acc, true, str_of((const char *)l->responder, sizeof(l->responder)));
 	s->out.rotate_token = l->rotate;
 }

@@ -123,7 +123,9 @@ static int change(rig_verb_fn *verb, const char *domain, const char *local, cons
 {
 	struct change c = { .verb = verb };
 
-	c.op = (struct account_op){ .domain = str_c(domain), .local = str_c(local), .password = str_c(password), .actor = STR("test") };
+	c.op = (struct account_op){
+		.domain = str_c(domain), .local = str_c(local), .password = str_c(password), .actor = STR("test")
+	};
 	gate_init(&c.gate);
 	rig_run(0, change_start, &c);
 	bool came = gate_wait(&c.gate);
@@ -141,8 +143,8 @@ int rig_change(rig_verb_fn *verb, const char *local, const char *password)
 	return change(verb, domains[0], local, password);
 }
 
-/* One job per helper; they meet at a barrier, so every earlier job has been run and its mail posted. Then an operation follows
- * the earlier ones through the writer. */
+/* One job per helper; they meet at a barrier, so every earlier job has been run and its mail posted. Then an operation
+ * follows the earlier ones through the writer. */
 struct settle {
 	struct job job;
 	struct write_op op;

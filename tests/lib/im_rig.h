@@ -1,7 +1,7 @@
 /*
- * The messenger without a network, for unit tests of server/im and of what sits on it: a store, the writer, workers and helpers. The test
- * runs on the main thread and sends functions to a worker; callbacks there copy what they got and open a gate. Two domains:
- * example.org and other.example. PBKDF2 with 4096 iterations.
+ * The messenger without a network, for unit tests of server/im and of what sits on it: a store, the writer, workers and
+ * helpers. The test runs on the main thread and sends functions to a worker; callbacks there copy what they got and
+ * open a gate. Two domains: example.org and other.example. PBKDF2 with 4096 iterations.
  */
 #pragma once
 #include "server/im/im.h"
@@ -15,7 +15,9 @@ void rig_stop(void);
 void rig_run(unsigned worker, void (*fn)(void *arg), void *arg);
 
 /* Something to wait for. */
-struct gate { sem_t sem; };
+struct gate {
+	sem_t sem;
+};
 void gate_init(struct gate *g);
 void gate_open(struct gate *g);
 /* False after 20 seconds: the test has failed. */

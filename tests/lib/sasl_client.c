@@ -197,7 +197,8 @@ struct str scram_final(struct client *l, struct scram_client *c)
 	hmac(c->hash, str_of((char *)salted, n), STR("Client Key"), key);
 	hmac(c->hash, str_of((char *)salted, n), STR("Server Key"), c->server_key);
 	digest(c->hash, str_of((char *)key, n), stored);
-	struct str cb = c->c_override ? str_c(c->c_override) : b64(l->a, arena_cat(l->a, str_c(c->gs2), c->binding, STR_NONE));
+	struct str cb =
+		c->c_override ? str_c(c->c_override) : b64(l->a, arena_cat(l->a, str_c(c->gs2), c->binding, STR_NONE));
 	struct str r = arena_cat(l->a, field(c->server_first, 'r'), str_c(c->r_suffix ? c->r_suffix : ""), STR_NONE);
 	struct str bare = arena_cat(l->a, STR("c="), cb, STR(",r="), r, STR_NONE);
 	c->message = arena_cat(l->a, c->first_bare, STR(","), c->server_first, STR(","), bare, STR_NONE);
@@ -223,10 +224,12 @@ const struct sasl_outcome *scram(struct client *l, const char *mechanism, struct
 	return client_step(l, scram_final(l, c));
 }
 
-const struct sasl_outcome *client_plain(struct client *l, const char *authzid, const char *authcid, const char *password)
+const struct sasl_outcome *client_plain(struct client *l, const char *authzid, const char *authcid,
+					const char *password)
 {
 	return client_begin(l, "PLAIN", true,
-		     arena_cat(l->a, str_c(authzid), str_of("\0", 1), str_c(authcid), str_of("\0", 1), str_c(password), STR_NONE));
+			    arena_cat(l->a, str_c(authzid), str_of("\0", 1), str_c(authcid), str_of("\0", 1),
+				      str_c(password), STR_NONE));
 }
 
 static void must_add(const char *domain, const char *local, const char *password)

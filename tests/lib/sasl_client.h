@@ -1,6 +1,6 @@
 /*
- * A SASL client for the tests of server/xmpp/sasl on top of im_rig.h: drives one struct sasl on worker 0 from the main thread, does the client's half
- * of SCRAM and PLAIN, and stands in for the TLS layer. Main thread of the test only.
+ * A SASL client for the tests of server/xmpp/sasl on top of im_rig.h: drives one struct sasl on worker 0 from the main
+ * thread, does the client's half of SCRAM and PLAIN, and stands in for the TLS layer. Main thread of the test only.
  */
 #pragma once
 #include "base/arena.h"
@@ -46,18 +46,18 @@ void client_step_only(struct client *l, struct str data);
 void client_free(struct client *l);
 void client_end(struct client *l);
 bool failed_as(const struct sasl_outcome *o, const char *condition);
-const struct sasl_outcome *client_plain(struct client *l, const char *authzid, const char *authcid, const char *password);
-
+const struct sasl_outcome *client_plain(struct client *l, const char *authzid, const char *authcid,
+					const char *password);
 
 /* --- the client's half of SCRAM --- */
 
 struct scram_client {
 	enum hash_kind hash;
-	const char *gs2;             /* "n,," */
+	const char *gs2; /* "n,," */
 	const char *user, *password;
 	struct str binding;
-	const char *c_override;      /* raw c= value instead of the honest one */
-	const char *r_suffix;        /* appended to the nonce of the final message, and signed */
+	const char *c_override; /* raw c= value instead of the honest one */
+	const char *r_suffix;	/* appended to the nonce of the final message, and signed */
 	/* filled */
 	struct str first_bare, server_first, h;
 	uint8_t server_key[HASH_MAX];
@@ -74,5 +74,6 @@ bool scram_verifier_right(struct client *l, struct scram_client *c);
 /* Both messages. */
 const struct sasl_outcome *scram(struct client *l, const char *mechanism, struct scram_client *c);
 
-/* Starts the rig without delays, with anna/pencil and boris/bread at example.org and anna/elsewhere at other.example. */
+/* Starts the rig without delays, with anna/pencil and boris/bread at example.org and anna/elsewhere at other.example.
+ */
 void sasl_rig_up(void);

@@ -1,4 +1,5 @@
-/* server/im/account: what each change does to record, audit log and listener; look-alike names (I05); no password in the store (A11). */
+/* server/im/account: what each change does to record, audit log and listener; look-alike names (I05); no password in
+ * the store (A11). */
 #include "server/im/account.h"
 #include "base/mem.h"
 #include "server/im/auth.h"
@@ -141,9 +142,12 @@ TEST(add_stores_keys_and_refuses_doubles)
 	listened("anna@example.org", ACCOUNT_CREATED, id);
 	is_int(run(account_add, OP(.local = STR("anna"), .password = STR("x")), NULL), ERR_EXISTS);
 	is_int(run(account_add, OP(.local = STR("ANNA"), .password = STR("x")), NULL), ERR_EXISTS);
-	is_int(run(account_add, OP(.domain = STR("other.example"), .local = STR("anna"), .password = STR("x")), &second), 0);
+	is_int(run(account_add, OP(.domain = STR("other.example"), .local = STR("anna"), .password = STR("x")),
+		   &second),
+	       0);
 	ok(second && second != id, "the other domain has its own anna");
-	is_int(run(account_add, OP(.domain = STR("foreign.example"), .local = STR("anna"), .password = STR("x")), NULL), ERR_NOT_FOUND);
+	is_int(run(account_add, OP(.domain = STR("foreign.example"), .local = STR("anna"), .password = STR("x")), NULL),
+	       ERR_NOT_FOUND);
 	down();
 }
 
@@ -174,7 +178,8 @@ TEST(i05_look_alikes_need_force)
 
 	up();
 	is_int(run(account_add, OP(.local = STR("boss"), .password = STR("x")), NULL), 0);
-	is_int(run(account_add, OP(.local = STR("b\xd0\xbess"), .password = STR("x")), NULL), ERR_CONFLICT); /* Cyrillic o */
+	is_int(run(account_add, OP(.local = STR("b\xd0\xbess"), .password = STR("x")), NULL),
+	       ERR_CONFLICT); /* Cyrillic o */
 	ok(!get("b\xd0\xbess").found, "nothing was made");
 	struct txn *t = im_read();
 	is_int(account_look_alike(t, STR("example.org"), STR("b\xd0\xbess"), name, sizeof(name)), ERR_CONFLICT);
@@ -227,8 +232,9 @@ TEST(changes_and_their_epochs)
 	is_int(run(account_remove, OP(.local = STR("anna")), NULL), 0);
 	listened("anna@example.org", ACCOUNT_DELETED, id);
 	ok(!get("anna").found, "gone");
-	static verb_fn *const verbs[] = { account_set_password, account_disable, account_enable, account_set_admin, account_remove,
-					  account_revoke, account_change_own_password };
+	static verb_fn *const verbs[] = { account_set_password,	      account_disable, account_enable,
+					  account_set_admin,	      account_remove,  account_revoke,
+					  account_change_own_password };
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		is_int(run(verbs[i], OP(.local = STR("anna"), .password = STR("x")), NULL), ERR_NOT_FOUND);
 	is_int(heard.calls, 7);
@@ -242,12 +248,16 @@ TEST(own_password)
 	up();
 	is_int(run(account_add, OP(.local = STR("boris"), .password = STR("one")), &id), 0);
 	listened("boris@example.org", ACCOUNT_CREATED, id);
-	is_int(run(account_change_own_password, OP(.local = STR("boris"), .password = STR("two"), .keep_session = 77), NULL), 0);
+	is_int(run(account_change_own_password, OP(.local = STR("boris"), .password = STR("two"), .keep_session = 77),
+		   NULL),
+	       0);
 	listened("boris@example.org", ACCOUNT_PASSWORD_CHANGED, id);
 	is_int(heard.keep_session, 77);
 	im.directory_owns_passwords = true;
-	is_int(run(account_change_own_password, OP(.local = STR("boris"), .password = STR("three")), NULL), ERR_FORBIDDEN);
-	is_int(run(account_set_password, OP(.local = STR("boris"), .password = STR("three")), NULL), 0); /* administrators may */
+	is_int(run(account_change_own_password, OP(.local = STR("boris"), .password = STR("three")), NULL),
+	       ERR_FORBIDDEN);
+	is_int(run(account_set_password, OP(.local = STR("boris"), .password = STR("three")), NULL),
+	       0); /* administrators may */
 	down();
 }
 
@@ -287,7 +297,8 @@ TEST(a11_no_password_in_the_store_and_an_audit_trail)
 			leaked |= memmem(s.value.p, s.value.n, CANARY, strlen(CANARY)) != NULL;
 			if (tab == TAB_AUDIT) {
 				audits++;
-				ok(memmem(s.value.p, s.value.n, "tester", 6) && memmem(s.value.p, s.value.n, "carl@example.org", 16),
+				ok(memmem(s.value.p, s.value.n, "tester", 6) &&
+					   memmem(s.value.p, s.value.n, "carl@example.org", 16),
 				   "record %u says who and whom", audits);
 			}
 		}

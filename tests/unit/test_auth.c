@@ -1,4 +1,5 @@
-/* server/im/auth, auth_limit, auth_cache: keys against the RFCs' vectors, fakes, the password cache, the brakes. Rows A07-A11, A16. */
+/* server/im/auth, auth_limit, auth_cache: keys against the RFCs' vectors, fakes, the password cache, the brakes. Rows
+ * A07-A11, A16. */
 #include "server/im/auth.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -9,7 +10,8 @@
 #include "tests/lib/test.h"
 
 /* The example of an RFC: both signatures follow from the keys and the message. */
-static void check_vector(enum hash_kind kind, const char *salt64, const char *message, const char *proof64, const char *verifier64)
+static void check_vector(enum hash_kind kind, const char *salt64, const char *message, const char *proof64,
+			 const char *verifier64)
 {
 	uint8_t salt[32], sig[HASH_MAX], proof[HASH_MAX + 3], got[HASH_MAX];
 	char text[100];
@@ -68,12 +70,16 @@ TEST(saslprep)
 	is_int(prepare("user pass", true, out), 0);
 	is_cstr(out, "user pass");
 	is_int(prepare("\x07", true, out), ERR_SYNTAX);
-	is_int(prepare("\xd8\xa7" "1", true, out), ERR_SYNTAX);
+	is_int(prepare("\xd8\xa7"
+		       "1",
+		       true, out),
+	       ERR_SYNTAX);
 	is_int(prepare("\xc2\xad", true, out), ERR_SYNTAX);
 	is_int(prepare("", true, out), ERR_SYNTAX);
 	is_int(prepare("\xff\xfe", true, out), ERR_SYNTAX);
-	is_int(prepare("\xf0\x9f\x98\x80", true, out), ERR_SYNTAX); /* unassigned in Unicode 3.2: not to be stored ... */
-	is_int(prepare("\xf0\x9f\x98\x80", false, out), 0);         /* ... but may be asked for (RFC 3454 section 7) */
+	is_int(prepare("\xf0\x9f\x98\x80", true, out),
+	       ERR_SYNTAX);				    /* unassigned in Unicode 3.2: not to be stored ... */
+	is_int(prepare("\xf0\x9f\x98\x80", false, out), 0); /* ... but may be asked for (RFC 3454 section 7) */
 	memset(longest, 'x', sizeof(longest));
 	longest[AUTH_PASSWORD_MAX] = 0;
 	is_int(prepare(longest, true, out), 0);
@@ -92,7 +98,8 @@ TEST(all_kinds_have_their_own_salt)
 		is_int(k[i].iterations, 4096);
 		is_int(k[i].salt_n, AUTH_SALT_BYTES);
 	}
-	ok(memcmp(k[0].salt, k[1].salt, AUTH_SALT_BYTES) && memcmp(k[1].salt, k[2].salt, AUTH_SALT_BYTES), "salts differ");
+	ok(memcmp(k[0].salt, k[1].salt, AUTH_SALT_BYTES) && memcmp(k[1].salt, k[2].salt, AUTH_SALT_BYTES),
+	   "salts differ");
 	is_int(auth_keys_for_password(STR(""), 4096, k), ERR_SYNTAX);
 }
 

@@ -1,4 +1,5 @@
-/* FAST (XEP-0484) through server/xmpp/sasl and server/im/fast: each mechanism, rotation, counts, invalidation, limits, epochs (A16). */
+/* FAST (XEP-0484) through server/xmpp/sasl and server/im/fast: each mechanism, rotation, counts, invalidation, limits,
+ * epochs (A16). */
 #include "server/im/fast.h"
 #include "base/list.h"
 #include "server/im/auth.h"
@@ -64,13 +65,15 @@ static void ht_init(struct client *l, const char *agent)
 }
 
 /* A whole FAST login with its own struct sasl. */
-static const char *ht(const char *agent, const char *user, const char *mechanism, const char *token, int64_t count, bool invalidate,
-		      bool *out_rotate)
+static const char *ht(const char *agent, const char *user, const char *mechanism, const char *token, int64_t count,
+		      bool invalidate, bool *out_rotate)
 {
 	struct client l;
 	static char condition[64];
 	uint8_t mac[HASH_MAX];
-	struct str binding = strstr(mechanism, "NONE") ? STR_NONE : str_of((char *)(strstr(mechanism, "EXPR") ? sasl_exporter : sasl_endpoint), 32);
+	struct str binding = strstr(mechanism, "NONE")
+				     ? STR_NONE
+				     : str_of((char *)(strstr(mechanism, "EXPR") ? sasl_exporter : sasl_endpoint), 32);
 
 	ht_init(&l, agent);
 	l.peer.has_fast_count = count >= 0;
@@ -79,7 +82,8 @@ static const char *ht(const char *agent, const char *user, const char *mechanism
 	const struct sasl_outcome *o = client_begin(&l, mechanism, true, ht_message(&l, user, token, binding));
 	if (o->kind == SASL_SUCCESS) {
 		hmac(HASH_SHA256, str_c(token), arena_cat(l.a, STR("Responder"), binding, STR_NONE), mac);
-		bool proved = o->has_data && str_eq(o->data, str_of((char *)mac, 32)) && o->by_token && str_eq_c(o->local, user);
+		bool proved = o->has_data && str_eq(o->data, str_of((char *)mac, 32)) && o->by_token &&
+			      str_eq_c(o->local, user);
 		snprintf(condition, sizeof(condition), "%s", proved ? "success" : "bad success");
 		if (out_rotate)
 			*out_rotate = o->rotate_token;
@@ -134,11 +138,14 @@ TEST(fast_rotation_keeps_the_old_until_the_new_is_used)
 	ok(rotate, "due for a new one");
 	is_int(issue(&two, AGENT, "HT-SHA-256-NONE"), 0);
 	ok(strcmp(one.text, two.text) != 0, "another token");
-	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", one.text, -1, false, NULL), "success"); /* the new one may have got lost */
+	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", one.text, -1, false, NULL),
+		"success"); /* the new one may have got lost */
 	is_int(issue(&three, AGENT, "HT-SHA-256-NONE"), 0);
-	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", two.text, -1, false, NULL), "not-authorized"); /* never used, replaced */
+	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", two.text, -1, false, NULL),
+		"not-authorized"); /* never used, replaced */
 	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", three.text, -1, false, NULL), "success");
-	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", one.text, -1, false, NULL), "not-authorized"); /* void by the use of the newer */
+	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", one.text, -1, false, NULL),
+		"not-authorized"); /* void by the use of the newer */
 	is_cstr(ht(AGENT, "anna", "HT-SHA-256-NONE", three.text, -1, false, NULL), "success");
 	rig_stop();
 }
@@ -189,7 +196,10 @@ TEST(fast_invalidate_expiry_and_limits)
 TEST(a16_tokens_die_with_the_epoch)
 {
 	static void (*const changes[])(const struct account_op *, account_done_fn *, void *) = {
-		account_set_password, account_revoke, account_disable, account_remove,
+		account_set_password,
+		account_revoke,
+		account_disable,
+		account_remove,
 	};
 	struct token t;
 
@@ -269,17 +279,24 @@ TEST(fast_needs_its_element_and_an_agent)
 	is_int(issue(&t, AGENT, "HT-SHA-256-NONE"), 0);
 	ht_init(&l, AGENT);
 	l.peer.fast = false;
-	ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, ht_message(&l, "anna", t.text, STR_NONE)), "malformed-request"), "without <fast/>");
+	ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, ht_message(&l, "anna", t.text, STR_NONE)),
+		     "malformed-request"),
+	   "without <fast/>");
 	client_end(&l);
 	ht_init(&l, "");
-	ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, ht_message(&l, "anna", t.text, STR_NONE)), "malformed-request"), "without an agent");
+	ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, ht_message(&l, "anna", t.text, STR_NONE)),
+		     "malformed-request"),
+	   "without an agent");
 	client_end(&l);
 	ht_init(&l, AGENT);
 	const struct str malformed[] = { STR(""), STR("\0"), STR("anna"), STR("\0abc"), STR("\xff\0abc") };
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++)
-		ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, malformed[i]), "malformed-request"), "malformed %zu", i);
-	ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, str_of("anna\0short", 10)), "not-authorized"), "a proof of another length");
-	ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, str_of("anna\0", 5)), "not-authorized"), "an empty proof");
+		ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, malformed[i]), "malformed-request"),
+		   "malformed %zu", i);
+	ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, str_of("anna\0short", 10)), "not-authorized"),
+	   "a proof of another length");
+	ok(failed_as(client_begin(&l, "HT-SHA-256-NONE", true, str_of("anna\0", 5)), "not-authorized"),
+	   "an empty proof");
 	client_end(&l);
 	rig_stop();
 }

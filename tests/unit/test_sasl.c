@@ -1,14 +1,19 @@
 /*
- * server/xmpp/sasl with a client written here: whole exchanges of every mechanism, the binding matrix (A06), malformed messages (A07),
- * authzid (A01), mechanisms that were not offered (A02), fakes (A08), delays (A10), epochs (A16).
+ * server/xmpp/sasl with a client written here: whole exchanges of every mechanism, the binding matrix (A06), malformed
+ * messages (A07), authzid (A01), mechanisms that were not offered (A02), fakes (A08), delays (A10), epochs (A16).
  */
 #include "server/xmpp/sasl.h"
 #include "server/im/auth_limit.h"
 #include "tests/lib/sasl_client.h"
 #include "tests/lib/test.h"
 
-static const struct { const char *name; enum hash_kind hash; } scrams[] = {
-	{ "SCRAM-SHA-1", HASH_SHA1 }, { "SCRAM-SHA-256", HASH_SHA256 }, { "SCRAM-SHA-512", HASH_SHA512 },
+static const struct {
+	const char *name;
+	enum hash_kind hash;
+} scrams[] = {
+	{ "SCRAM-SHA-1", HASH_SHA1 },
+	{ "SCRAM-SHA-256", HASH_SHA256 },
+	{ "SCRAM-SHA-512", HASH_SHA512 },
 };
 
 static bool offers(const struct client *l, const char *name)
@@ -36,7 +41,8 @@ TEST(offer_depends_on_the_connection)
 	client_init(&l, WITH_TLS);
 	is_int(l.n_offered, 7);
 	is_str(l.offered[0], STR("SCRAM-SHA-512-PLUS"));
-	ok(!offers(&l, "EXTERNAL") && !offers(&l, "HT-SHA-256-NONE"), "neither EXTERNAL without a certificate nor FAST in SASL1");
+	ok(!offers(&l, "EXTERNAL") && !offers(&l, "HT-SHA-256-NONE"),
+	   "neither EXTERNAL without a certificate nor FAST in SASL1");
 	is_int(sasl_cb_types(&l.peer, cb, SASL_CB_MAX), 2);
 	is_str(cb[0], STR("tls-exporter"));
 	is_str(cb[1], STR("tls-server-end-point"));
@@ -49,10 +55,12 @@ TEST(offer_depends_on_the_connection)
 	sasl_cert_names[0] = NULL;
 	arena_free(l.a);
 	client_init(&l, WITH_TLS | SASL2);
-	ok(offers(&l, "HT-SHA-256-EXPR") && offers(&l, "HT-SHA-256-ENDP") && offers(&l, "HT-SHA-256-NONE"), "FAST in SASL2");
+	ok(offers(&l, "HT-SHA-256-EXPR") && offers(&l, "HT-SHA-256-ENDP") && offers(&l, "HT-SHA-256-NONE"),
+	   "FAST in SASL2");
 	l.peer.tls = NULL; /* TLS ended in front of us: no binding */
 	client_offer_again(&l);
-	ok(!offers(&l, "SCRAM-SHA-1-PLUS") && !offers(&l, "HT-SHA-256-EXPR") && offers(&l, "HT-SHA-256-NONE"), "no binding through a proxy");
+	ok(!offers(&l, "SCRAM-SHA-1-PLUS") && !offers(&l, "HT-SHA-256-EXPR") && offers(&l, "HT-SHA-256-NONE"),
+	   "no binding through a proxy");
 	arena_free(l.a);
 }
 
@@ -63,7 +71,9 @@ TEST(every_scram_logs_in)
 		for (int plus = 0; plus < 3; plus++) {
 			struct client l;
 			char name[32];
-			struct scram_client c = { .hash = scrams[i].hash, .gs2 = "n,,", .user = "anna", .password = "pencil" };
+			struct scram_client c = {
+				.hash = scrams[i].hash, .gs2 = "n,,", .user = "anna", .password = "pencil"
+			};
 
 			client_init(&l, plus ? WITH_TLS : 0);
 			snprintf(name, sizeof(name), "%s%s", scrams[i].name, plus ? "-PLUS" : "");
@@ -114,11 +124,15 @@ TEST(xep0474_hash_covers_mechanisms_and_types)
 }
 
 /* One cell of the matrix: what the client says, whether -PLUS was on the server's list, what it binds to. */
-static const struct { const char *mechanism, *gs2; bool plus_offered, right_binding; const char *want; } matrix[] = {
+static const struct {
+	const char *mechanism, *gs2;
+	bool plus_offered, right_binding;
+	const char *want;
+} matrix[] = {
 	{ "SCRAM-SHA-256", "n,,", true, true, NULL },
 	{ "SCRAM-SHA-256", "n,,", false, true, NULL },
 	{ "SCRAM-SHA-256", "y,,", false, true, NULL },
-	{ "SCRAM-SHA-256", "y,,", true, true, "not-authorized" },      /* the list was tampered with */
+	{ "SCRAM-SHA-256", "y,,", true, true, "not-authorized" }, /* the list was tampered with */
 	{ "SCRAM-SHA-256", "p=tls-exporter,,", true, true, "malformed-request" },
 	{ "SCRAM-SHA-256-PLUS", "n,,", true, true, "malformed-request" },
 	{ "SCRAM-SHA-256-PLUS", "y,,", true, true, "malformed-request" },
@@ -139,7 +153,9 @@ TEST(a06_binding_matrix)
 	sasl_rig_up();
 	for (size_t i = 0; i < sizeof(matrix) / sizeof(matrix[0]); i++) {
 		struct client l;
-		struct scram_client c = { .hash = HASH_SHA256, .gs2 = matrix[i].gs2, .user = "anna", .password = "pencil" };
+		struct scram_client c = {
+			.hash = HASH_SHA256, .gs2 = matrix[i].gs2, .user = "anna", .password = "pencil"
+		};
 
 		client_init(&l, WITH_TLS);
 		if (!matrix[i].plus_offered) {
@@ -150,19 +166,24 @@ TEST(a06_binding_matrix)
 			l.n_offered = n;
 		}
 		uint8_t other[32] = "binding of somebody in between..";
-		uint8_t *wire = strstr(matrix[i].gs2, "exporter") ? sasl_exporter : strstr(matrix[i].gs2, "unique") ? sasl_unique : sasl_endpoint;
-		c.binding = matrix[i].gs2[0] != 'p' ? STR_NONE :
-			    str_of((char *)(matrix[i].right_binding ? wire : other), 32);
+		uint8_t *wire = strstr(matrix[i].gs2, "exporter") ? sasl_exporter
+				: strstr(matrix[i].gs2, "unique") ? sasl_unique
+								  : sasl_endpoint;
+		c.binding = matrix[i].gs2[0] != 'p' ? STR_NONE
+						    : str_of((char *)(matrix[i].right_binding ? wire : other), 32);
 		const struct sasl_outcome *o = scram(&l, matrix[i].mechanism, &c);
 		if (matrix[i].want)
-			ok(failed_as(o, matrix[i].want), "%s %s -> %s", matrix[i].mechanism, matrix[i].gs2, matrix[i].want);
+			ok(failed_as(o, matrix[i].want), "%s %s -> %s", matrix[i].mechanism, matrix[i].gs2,
+			   matrix[i].want);
 		else
 			ok(o->kind == SASL_SUCCESS, "%s %s succeeds", matrix[i].mechanism, matrix[i].gs2);
 		client_end(&l);
 	}
 	/* The header is changed on the way: what was signed is not what arrived. */
 	struct client l;
-	struct scram_client c = { .hash = HASH_SHA256, .gs2 = "n,,", .user = "anna", .password = "pencil", .c_override = "eSws" };
+	struct scram_client c = {
+		.hash = HASH_SHA256, .gs2 = "n,,", .user = "anna", .password = "pencil", .c_override = "eSws"
+	};
 	client_init(&l, 0);
 	ok(failed_as(scram(&l, "SCRAM-SHA-256", &c), "not-authorized"), "y,, in c= but n,, before");
 	client_end(&l);
@@ -171,38 +192,120 @@ TEST(a06_binding_matrix)
 
 /* Client-first messages that are wrong in themselves. */
 static const struct str bad_first[] = {
-#define S(lit) { lit, sizeof(lit) - 1 }
-	S(""), S("n"), S("n,"), S("n,,"), S(","), S(",,"), S(",,n=a,r=b"), S("n,n=anna,r=x"), S("x,,n=anna,r=abc"), S("N,,n=anna,r=abc"),
-	S("nn,,n=anna,r=abc"), S("y=,,n=anna,r=abc"), S("p,,n=anna,r=abc"), S("n,,n=anna"), S("n,,n=anna,"), S("n,,n=anna,r="),
-	S("n,,n=anna,r=,x=1"), S("n,,n=,r=abc"), S("n,,r=abc"), S("n,,r=abc,n=anna"), S("n,,n=anna,x=1,r=abc"), S("n,,n=an=na,r=abc"),
-	S("n,,n=anna=,r=abc"), S("n,,n=anna=2,r=abc"), S("n,,n=anna=2c,r=abc"), S("n,,n=anna=3d,r=abc"), S("n,,n=anna=00,r=abc"),
-	S("n,,m=ext,n=anna,r=abc"), S("n,,m=,n=anna,r=abc"), S("n,a,n=anna,r=abc"), S("n,a=,n=anna,r=abc"), S("n,a==,n=anna,r=abc"),
-	S("n,b=x,n=anna,r=abc"), S("n,,n=anna,r=a b"), S("n,,n=anna,r=a\tb"), S("n,,n=anna,r=a\x7f"), S("n,,n=anna,r=\xc3\xa4"),
-	S("n,,n=anna,r=ab\0c"), S("n,,n=an\0na,r=abc"), S("\0"), S("n,,n=\xff\xfe,r=abc"), S("n,,n=\xc0\x80,r=abc"),
-	S("n,,n=\xed\xa0\x80,r=abc"), S("n,,n=anna,r=abc,"), S("n,,n=anna,r=abc,,"), S("n,,n=anna,r=abc,x"), S("n,,n=anna,r=abc,x="),
-	S("n,,n=anna,r=abc,1=x"), S("n,,n=anna,r=abc,=x"), S("n,,n=anna,r=abc,xy=z"), S("n,,n =anna,r=abc"), S("n,, n=anna,r=abc"),
-	S(" n,,n=anna,r=abc"), S("p=tls-exporter,,n=anna,r=abc"), S("biws"), S("n,,anna,abc"), S("<xml/>"), S("n;;n=anna;r=abc"),
-	S("\n\n"), S("n,,,n=anna,r=abc"),
+#define S(lit)                                                                                                         \
+	{                                                                                                              \
+		lit, sizeof(lit) - 1                                                                                   \
+	}
+	S(""),
+	S("n"),
+	S("n,"),
+	S("n,,"),
+	S(","),
+	S(",,"),
+	S(",,n=a,r=b"),
+	S("n,n=anna,r=x"),
+	S("x,,n=anna,r=abc"),
+	S("N,,n=anna,r=abc"),
+	S("nn,,n=anna,r=abc"),
+	S("y=,,n=anna,r=abc"),
+	S("p,,n=anna,r=abc"),
+	S("n,,n=anna"),
+	S("n,,n=anna,"),
+	S("n,,n=anna,r="),
+	S("n,,n=anna,r=,x=1"),
+	S("n,,n=,r=abc"),
+	S("n,,r=abc"),
+	S("n,,r=abc,n=anna"),
+	S("n,,n=anna,x=1,r=abc"),
+	S("n,,n=an=na,r=abc"),
+	S("n,,n=anna=,r=abc"),
+	S("n,,n=anna=2,r=abc"),
+	S("n,,n=anna=2c,r=abc"),
+	S("n,,n=anna=3d,r=abc"),
+	S("n,,n=anna=00,r=abc"),
+	S("n,,m=ext,n=anna,r=abc"),
+	S("n,,m=,n=anna,r=abc"),
+	S("n,a,n=anna,r=abc"),
+	S("n,a=,n=anna,r=abc"),
+	S("n,a==,n=anna,r=abc"),
+	S("n,b=x,n=anna,r=abc"),
+	S("n,,n=anna,r=a b"),
+	S("n,,n=anna,r=a\tb"),
+	S("n,,n=anna,r=a\x7f"),
+	S("n,,n=anna,r=\xc3\xa4"),
+	S("n,,n=anna,r=ab\0c"),
+	S("n,,n=an\0na,r=abc"),
+	S("\0"),
+	S("n,,n=\xff\xfe,r=abc"),
+	S("n,,n=\xc0\x80,r=abc"),
+	S("n,,n=\xed\xa0\x80,r=abc"),
+	S("n,,n=anna,r=abc,"),
+	S("n,,n=anna,r=abc,,"),
+	S("n,,n=anna,r=abc,x"),
+	S("n,,n=anna,r=abc,x="),
+	S("n,,n=anna,r=abc,1=x"),
+	S("n,,n=anna,r=abc,=x"),
+	S("n,,n=anna,r=abc,xy=z"),
+	S("n,,n =anna,r=abc"),
+	S("n,, n=anna,r=abc"),
+	S(" n,,n=anna,r=abc"),
+	S("p=tls-exporter,,n=anna,r=abc"),
+	S("biws"),
+	S("n,,anna,abc"),
+	S("<xml/>"),
+	S("n;;n=anna;r=abc"),
+	S("\n\n"),
+	S("n,,,n=anna,r=abc"),
 };
 
 /* Wrong endings: %r is the full nonce, %p an honest proof. */
-static const struct { const char *text; const char *want; } bad_final[] = {
-	{ "", "malformed-request" }, { ",", "malformed-request" }, { "c=biws", "malformed-request" }, { "c=biws,r=%r", "malformed-request" },
-	{ "c=biws,r=%r,", "malformed-request" }, { "c=biws,r=%r,p", "malformed-request" }, { "c=biws,r=%r,p=", "malformed-request" },
-	{ "c=biws,p=%p", "malformed-request" }, { "r=%r,p=%p", "malformed-request" }, { "r=%r,c=biws,p=%p", "malformed-request" },
-	{ "p=%p", "malformed-request" }, { "p=%p,c=biws,r=%r", "malformed-request" }, { "c=biws,r=%r,p=%p,x=1", "malformed-request" },
-	{ "c=biws,,r=%r,p=%p", "malformed-request" }, { "c=biws,r=%r,,p=%p", "malformed-request" }, { "c=biws,r=%r,x,p=%p", "malformed-request" },
-	{ "c=biws,r=%r,x=,p=%p", "malformed-request" }, { "c=biws,r=%r,1=2,p=%p", "malformed-request" }, { "C=biws,r=%r,p=%p", "malformed-request" },
-	{ "d=biws,r=%r,p=%p", "malformed-request" }, { "c=biws,s=%r,p=%p", "malformed-request" }, { "c=biws,r=%r,P=%p", "malformed-request" },
-	{ "c=biws,r=,p=%p", "not-authorized" }, { "c=biws,r=x,p=%p", "not-authorized" }, { "c=biws,r=%rx,p=%p", "not-authorized" },
-	{ "c=biws,r=x%r,p=%p", "not-authorized" }, { "c=,r=%r,p=%p", "not-authorized" }, { "c=b,r=%r,p=%p", "not-authorized" },
-	{ "c=biws=,r=%r,p=%p", "not-authorized" }, { "c=biwsAAAA,r=%r,p=%p", "not-authorized" }, { "c=eSws,r=%r,p=%p", "not-authorized" },
-	{ "c=!!!!,r=%r,p=%p", "not-authorized" }, { "c= biws,r=%r,p=%p", "not-authorized" }, { "c=biws,r=%r,p=A", "not-authorized" },
-	{ "c=biws,r=%r,p=AAAA", "not-authorized" }, { "c=biws,r=%r,p=%pAAAA", "not-authorized" }, { "c=biws,r=%r,p=%p=", "not-authorized" },
-	{ "c=biws,r=%r,p=!%p", "not-authorized" }, { "c=biws,r=%r,p=====", "not-authorized" },
+static const struct {
+	const char *text;
+	const char *want;
+} bad_final[] = {
+	{ "", "malformed-request" },
+	{ ",", "malformed-request" },
+	{ "c=biws", "malformed-request" },
+	{ "c=biws,r=%r", "malformed-request" },
+	{ "c=biws,r=%r,", "malformed-request" },
+	{ "c=biws,r=%r,p", "malformed-request" },
+	{ "c=biws,r=%r,p=", "malformed-request" },
+	{ "c=biws,p=%p", "malformed-request" },
+	{ "r=%r,p=%p", "malformed-request" },
+	{ "r=%r,c=biws,p=%p", "malformed-request" },
+	{ "p=%p", "malformed-request" },
+	{ "p=%p,c=biws,r=%r", "malformed-request" },
+	{ "c=biws,r=%r,p=%p,x=1", "malformed-request" },
+	{ "c=biws,,r=%r,p=%p", "malformed-request" },
+	{ "c=biws,r=%r,,p=%p", "malformed-request" },
+	{ "c=biws,r=%r,x,p=%p", "malformed-request" },
+	{ "c=biws,r=%r,x=,p=%p", "malformed-request" },
+	{ "c=biws,r=%r,1=2,p=%p", "malformed-request" },
+	{ "C=biws,r=%r,p=%p", "malformed-request" },
+	{ "d=biws,r=%r,p=%p", "malformed-request" },
+	{ "c=biws,s=%r,p=%p", "malformed-request" },
+	{ "c=biws,r=%r,P=%p", "malformed-request" },
+	{ "c=biws,r=,p=%p", "not-authorized" },
+	{ "c=biws,r=x,p=%p", "not-authorized" },
+	{ "c=biws,r=%rx,p=%p", "not-authorized" },
+	{ "c=biws,r=x%r,p=%p", "not-authorized" },
+	{ "c=,r=%r,p=%p", "not-authorized" },
+	{ "c=b,r=%r,p=%p", "not-authorized" },
+	{ "c=biws=,r=%r,p=%p", "not-authorized" },
+	{ "c=biwsAAAA,r=%r,p=%p", "not-authorized" },
+	{ "c=eSws,r=%r,p=%p", "not-authorized" },
+	{ "c=!!!!,r=%r,p=%p", "not-authorized" },
+	{ "c= biws,r=%r,p=%p", "not-authorized" },
+	{ "c=biws,r=%r,p=A", "not-authorized" },
+	{ "c=biws,r=%r,p=AAAA", "not-authorized" },
+	{ "c=biws,r=%r,p=%pAAAA", "not-authorized" },
+	{ "c=biws,r=%r,p=%p=", "not-authorized" },
+	{ "c=biws,r=%r,p=!%p", "not-authorized" },
+	{ "c=biws,r=%r,p=====", "not-authorized" },
 	{ "c=biws,r=%r,p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "not-authorized" },
 	{ "c=biws,r=%r,x=1,p=%p", "not-authorized" }, /* honest proof, but of another message */
-	{ "\xff", "malformed-request" }, { "c=biws,r=%r,p=\xc3", "malformed-request" },
+	{ "\xff", "malformed-request" },
+	{ "c=biws,r=%r,p=\xc3", "malformed-request" },
 };
 
 static struct str expand(struct arena *a, const char *text, struct str nonce, struct str proof)
@@ -229,7 +332,8 @@ TEST(a07_hundred_malformed_messages)
 	ok(n_first + n_final >= 100, "%zu + %zu messages", n_first, n_final);
 	client_init(&l, 0);
 	for (size_t i = 0; i < n_first; i++)
-		ok(failed_as(client_begin(&l, "SCRAM-SHA-256", true, bad_first[i]), "malformed-request"), "first %zu", i);
+		ok(failed_as(client_begin(&l, "SCRAM-SHA-256", true, bad_first[i]), "malformed-request"), "first %zu",
+		   i);
 	for (size_t i = 0; i < n_final; i++) {
 		client_begin(&l, "SCRAM-SHA-256", true, scram_first(&l, &c));
 		struct str honest = scram_final(&l, &c);
@@ -239,7 +343,8 @@ TEST(a07_hundred_malformed_messages)
 	/* Too long in every place. */
 	char big[SASL_MESSAGE_MAX + 1];
 	memset(big, 'x', sizeof(big));
-	ok(failed_as(client_begin(&l, "SCRAM-SHA-256", true, str_of(big, sizeof(big))), "malformed-request"), "longer than any message");
+	ok(failed_as(client_begin(&l, "SCRAM-SHA-256", true, str_of(big, sizeof(big))), "malformed-request"),
+	   "longer than any message");
 	struct str nonce = arena_cat(l.a, STR("n,,n=anna,r="), str_of(big, 257), STR_NONE);
 	ok(failed_as(client_begin(&l, "SCRAM-SHA-256", true, nonce), "malformed-request"), "nonce of 257 bytes");
 	struct str name = arena_cat(l.a, STR("n,,n="), str_of(big, 1024), STR(",r=x"), STR_NONE);
@@ -260,7 +365,9 @@ TEST(a07_hundred_malformed_messages)
 TEST(scram_extensions_and_escapes_pass)
 {
 	struct client l;
-	struct scram_client c = { .hash = HASH_SHA1, .gs2 = "n,a=anna@example.org,", .user = "ANNA", .password = "pencil" };
+	struct scram_client c = {
+		.hash = HASH_SHA1, .gs2 = "n,a=anna@example.org,", .user = "ANNA", .password = "pencil"
+	};
 
 	sasl_rig_up();
 	client_init(&l, 0);
@@ -285,12 +392,21 @@ TEST(scram_extensions_and_escapes_pass)
 
 /* --- A01 --- */
 
-static const char *const identities[] = { "anna@example.org", "boris@example.org", "anna@other.example", "nobody@example.org",
-					  "anna@example.org/home", "example.org", "anna", "@", "anna@example.org\x01" };
+static const char *const identities[] = { "anna@example.org",
+					  "boris@example.org",
+					  "anna@other.example",
+					  "nobody@example.org",
+					  "anna@example.org/home",
+					  "example.org",
+					  "anna",
+					  "@",
+					  "anna@example.org\x01" };
 
 TEST(a01_authzid_by_authcid_by_mechanism)
 {
-	static const struct { const char *user, *password; } people[] = { { "anna", "pencil" }, { "boris", "bread" } };
+	static const struct {
+		const char *user, *password;
+	} people[] = { { "anna", "pencil" }, { "boris", "bread" } };
 
 	sasl_rig_up();
 	for (size_t z = 0; z < sizeof(identities) / sizeof(identities[0]); z++) {
@@ -302,20 +418,23 @@ TEST(a01_authzid_by_authcid_by_mechanism)
 
 			snprintf(gs2, sizeof(gs2), "n,a=%s,", identities[z]);
 			client_init(&l, WITH_TLS);
-			const struct sasl_outcome *o = client_plain(&l, identities[z], people[p].user, people[p].password);
-			ok(equal ? o->kind == SASL_SUCCESS : failed_as(o, "invalid-authzid"), "PLAIN %s as %s", people[p].user, identities[z]);
+			const struct sasl_outcome *o =
+				client_plain(&l, identities[z], people[p].user, people[p].password);
+			ok(equal ? o->kind == SASL_SUCCESS : failed_as(o, "invalid-authzid"), "PLAIN %s as %s",
+			   people[p].user, identities[z]);
 			for (size_t i = 0; i < 3; i++) {
 				c.hash = scrams[i].hash;
 				o = scram(&l, scrams[i].name, &c);
-				ok(equal ? o->kind == SASL_SUCCESS : failed_as(o, "invalid-authzid"), "%s %s as %s", scrams[i].name,
-				   people[p].user, identities[z]);
+				ok(equal ? o->kind == SASL_SUCCESS : failed_as(o, "invalid-authzid"), "%s %s as %s",
+				   scrams[i].name, people[p].user, identities[z]);
 			}
 			sasl_cert_names[0] = identities[p];
 			client_offer_again(&l);
 			client_end(&l);
 			client_init(&l, WITH_TLS);
 			o = client_begin(&l, "EXTERNAL", true, str_c(identities[z]));
-			ok(equal ? o->kind == SASL_SUCCESS : failed_as(o, "invalid-authzid"), "EXTERNAL %s as %s", people[p].user, identities[z]);
+			ok(equal ? o->kind == SASL_SUCCESS : failed_as(o, "invalid-authzid"), "EXTERNAL %s as %s",
+			   people[p].user, identities[z]);
 			sasl_cert_names[0] = NULL;
 			client_end(&l);
 		}
@@ -330,7 +449,8 @@ TEST(stream_from_binds_the_authzid)
 	sasl_rig_up();
 	client_init(&l, SASL2);
 	l.peer.stream_from = STR("boris@example.org");
-	ok(failed_as(client_plain(&l, "anna@example.org", "anna", "pencil"), "invalid-authzid"), "another 'from' (XEP-0388 section 2.3)");
+	ok(failed_as(client_plain(&l, "anna@example.org", "anna", "pencil"), "invalid-authzid"),
+	   "another 'from' (XEP-0388 section 2.3)");
 	ok(client_plain(&l, "", "anna", "pencil")->kind == SASL_SUCCESS, "without an authzid it is only a hint");
 	client_end(&l);
 	rig_stop();
@@ -339,13 +459,59 @@ TEST(stream_from_binds_the_authzid)
 /* --- A02 --- */
 
 static const char *const iana[] = {
-	"9798-M-DSA-SHA1", "9798-M-ECDSA-SHA1", "9798-M-RSA-SHA1-ENC", "9798-U-DSA-SHA1", "9798-U-ECDSA-SHA1", "9798-U-RSA-SHA1-ENC",
-	"ANONYMOUS", "CRAM-MD5", "DIGEST-MD5", "EAP-AES128", "EAP-AES128-PLUS", "ECDH-X25519-CHALLENGE", "ECDSA-NIST256P-CHALLENGE", "EXTERNAL",
-	"GS2-KRB5", "GS2-KRB5-PLUS", "GSSAPI", "GSS-SPNEGO", "KERBEROS_V4", "KERBEROS_V5", "LOGIN", "NMAS-SAMBA-AUTH", "NMAS_AUTHEN",
-	"NMAS_LOGIN", "NTLM", "OAUTH10A", "OAUTHBEARER", "OPENID20", "OTP", "SAML20", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS",
-	"SCRAM-SHA-512-PLUS", "SCRAM-SHA3-512", "SECURID", "SKEY", "SPNEGO", "SPNEGO-PLUS", "SXOVER-PLUS", "XOAUTH", "XOAUTH2",
-	"HT-SHA-256-NONE", "HT-SHA-256-ENDP", "HT-SHA-256-EXPR", "HT-SHA-256-UNIQ", "X-OAUTH2", "plain", "PLAIN ", "PLAIN\n", "", "SCRAM-SHA-",
-	"SCRAM-SHA-256-", "scram-sha-256",
+	"9798-M-DSA-SHA1",
+	"9798-M-ECDSA-SHA1",
+	"9798-M-RSA-SHA1-ENC",
+	"9798-U-DSA-SHA1",
+	"9798-U-ECDSA-SHA1",
+	"9798-U-RSA-SHA1-ENC",
+	"ANONYMOUS",
+	"CRAM-MD5",
+	"DIGEST-MD5",
+	"EAP-AES128",
+	"EAP-AES128-PLUS",
+	"ECDH-X25519-CHALLENGE",
+	"ECDSA-NIST256P-CHALLENGE",
+	"EXTERNAL",
+	"GS2-KRB5",
+	"GS2-KRB5-PLUS",
+	"GSSAPI",
+	"GSS-SPNEGO",
+	"KERBEROS_V4",
+	"KERBEROS_V5",
+	"LOGIN",
+	"NMAS-SAMBA-AUTH",
+	"NMAS_AUTHEN",
+	"NMAS_LOGIN",
+	"NTLM",
+	"OAUTH10A",
+	"OAUTHBEARER",
+	"OPENID20",
+	"OTP",
+	"SAML20",
+	"SCRAM-SHA-1-PLUS",
+	"SCRAM-SHA-256-PLUS",
+	"SCRAM-SHA-512-PLUS",
+	"SCRAM-SHA3-512",
+	"SECURID",
+	"SKEY",
+	"SPNEGO",
+	"SPNEGO-PLUS",
+	"SXOVER-PLUS",
+	"XOAUTH",
+	"XOAUTH2",
+	"HT-SHA-256-NONE",
+	"HT-SHA-256-ENDP",
+	"HT-SHA-256-EXPR",
+	"HT-SHA-256-UNIQ",
+	"X-OAUTH2",
+	"plain",
+	"PLAIN ",
+	"PLAIN\n",
+	"",
+	"SCRAM-SHA-",
+	"SCRAM-SHA-256-",
+	"scram-sha-256",
 };
 
 TEST(a02_what_was_not_offered_is_refused)
@@ -361,7 +527,8 @@ TEST(a02_what_was_not_offered_is_refused)
 	client_end(&l);
 	client_init(&l, 0);
 	l.n_offered = 3;
-	ok(failed_as(client_plain(&l, "", "anna", "pencil"), "invalid-mechanism"), "PLAIN when only SCRAM was on the list");
+	ok(failed_as(client_plain(&l, "", "anna", "pencil"), "invalid-mechanism"),
+	   "PLAIN when only SCRAM was on the list");
 	client_end(&l);
 	rig_stop();
 }
@@ -371,8 +538,18 @@ TEST(a02_what_was_not_offered_is_refused)
 TEST(plain_forms)
 {
 	static const struct str malformed[] = {
-		S(""), S("\0"), S("\0\0"), S("anna"), S("\0anna"), S("\0anna\0"), S("\0\0pencil"), S("a\0b\0c\0d"), S("\0anna\0pencil\0"),
-		S("\0anna\0\xff"), S("\0\xc0\x80\0x"), S("\xff\0anna\0pencil"),
+		S(""),
+		S("\0"),
+		S("\0\0"),
+		S("anna"),
+		S("\0anna"),
+		S("\0anna\0"),
+		S("\0\0pencil"),
+		S("a\0b\0c\0d"),
+		S("\0anna\0pencil\0"),
+		S("\0anna\0\xff"),
+		S("\0\xc0\x80\0x"),
+		S("\xff\0anna\0pencil"),
 	};
 	struct client l;
 
@@ -383,7 +560,8 @@ TEST(plain_forms)
 	ok(client_plain(&l, "", "anna", "pencil")->kind == SASL_SUCCESS && !l.out.has_data, "right");
 	is_str(l.out.local, STR("anna"));
 	ok(client_plain(&l, "", "Anna@Example.ORG", "pencil")->kind == SASL_SUCCESS, "the full address, prepared");
-	ok(failed_as(client_plain(&l, "", "anna@other.example", "elsewhere"), "not-authorized"), "an account of another host (row A03)");
+	ok(failed_as(client_plain(&l, "", "anna@other.example", "elsewhere"), "not-authorized"),
+	   "an account of another host (row A03)");
 	ok(failed_as(client_plain(&l, "", "anna", "elsewhere"), "not-authorized"), "its password here");
 	ok(failed_as(client_plain(&l, "", "nobody", "x"), "not-authorized"), "unknown: the same error (row A08)");
 	ok(failed_as(client_plain(&l, "", "no body", "x"), "not-authorized"), "impossible name: the same error");
@@ -448,7 +626,8 @@ TEST(external)
 	is_str(l.out.local, STR("boris"));
 	sasl_cert_names[0] = "ghost@example.org";
 	sasl_cert_names[1] = NULL;
-	ok(failed_as(client_begin(&l, "EXTERNAL", true, STR("")), "not-authorized"), "a certificate without an account");
+	ok(failed_as(client_begin(&l, "EXTERNAL", true, STR("")), "not-authorized"),
+	   "a certificate without an account");
 	client_end(&l);
 	rig_stop();
 }
@@ -492,7 +671,9 @@ TEST(a10_failures_are_answered_later_elsewhere_nothing)
 	client_init(&other, 0);
 	other.peer.ip = "192.0.2.77";
 	for (int i = 0; i < 4; i++)
-		ok(failed_as(i % 2 ? client_plain(&l, "", "anna", "wrong") : scram(&l, "SCRAM-SHA-256", &c), "not-authorized"), "guess %d", i);
+		ok(failed_as(i % 2 ? client_plain(&l, "", "anna", "wrong") : scram(&l, "SCRAM-SHA-256", &c),
+			     "not-authorized"),
+		   "guess %d", i);
 	auth_failed("192.0.2.1", STR("anna@example.org"));
 	c.password = "pencil";
 	ok(scram(&l, "SCRAM-SHA-256", &c)->kind == SASL_SUCCESS, "the owner at the same address, after the wait");
@@ -507,7 +688,8 @@ TEST(a10_failures_are_answered_later_elsewhere_nothing)
 	c.password = "wrong";
 	client_begin(&l, "SCRAM-SHA-256", true, scram_first(&l, &c));
 	client_step_only(&l, scram_final(&l, &c));
-	ok(auth_delay_ms("192.0.2.1", STR("anna@example.org")) > 0, "a wrong SCRAM proof counts as soon as it is judged");
+	ok(auth_delay_ms("192.0.2.1", STR("anna@example.org")) > 0,
+	   "a wrong SCRAM proof counts as soon as it is judged");
 	client_end(&l);
 	client_end(&other);
 	auth_limit_clear();
