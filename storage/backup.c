@@ -18,7 +18,7 @@ enum {
 	LIMIT_MS = 30 * 60 * 1000,
 	TRIES = 3,
 	COMMIT_BYTES = 16 << 20,
-	LOOK_EVERY = 256,               /* records between two looks at clock and writer */
+	LOOK_EVERY = 256, /* records between two looks at clock and writer */
 	PATH_BYTES = 4096,
 };
 #define GROWTH_MIN ((uint64_t)256 << 20)
@@ -53,12 +53,16 @@ static int look(struct backup *b)
 	struct store_info info;
 
 	if (b->from->e->wants_quiet(b->from))
-		return err_set(b->msg, ERR_AGAIN, "the store had to grow during the backup: try again when fewer messages are written");
+		return err_set(b->msg, ERR_AGAIN,
+			       "the store had to grow during the backup: try again when fewer messages are written");
 	if (clock_mono_ms() - b->began_ms > LIMIT_MS)
-		return err_set(b->msg, ERR_TIMEOUT, "the backup took longer than %d minutes: write it to a faster disk", LIMIT_MS / 60000);
+		return err_set(b->msg, ERR_TIMEOUT, "the backup took longer than %d minutes: write it to a faster disk",
+			       LIMIT_MS / 60000);
 	store_get_info(b->from, &info);
-	if (info.used_bytes > b->used_at_start + b->used_at_start / 2 && info.used_bytes > b->used_at_start + GROWTH_MIN)
-		return err_set(b->msg, ERR_LIMIT, "the store grew by half during the backup: try again when fewer messages are written");
+	if (info.used_bytes > b->used_at_start + b->used_at_start / 2 &&
+	    info.used_bytes > b->used_at_start + GROWTH_MIN)
+		return err_set(b->msg, ERR_LIMIT,
+			       "the store grew by half during the backup: try again when fewer messages are written");
 	return 0;
 }
 
@@ -108,7 +112,8 @@ static int put_in_place(struct backup *b, const char *dir)
 	int err = 0, fd = -1;
 
 	if (rename(b->part, b->whole) || (fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || fsync(fd))
-		err = err_set(b->msg, err_from_errno(errno), "cannot finish the backup in %s: %s", dir, strerror(errno));
+		err = err_set(b->msg, err_from_errno(errno), "cannot finish the backup in %s: %s", dir,
+			      strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -156,6 +161,8 @@ int store_backup(struct store *s, const char *dir, struct err_msg *msg)
 	if (!err)
 		return 0;
 	unlink(b.part);
-	return err_set(msg, err, "%s", *own.text ? own.text : err == ERR_NO_SPACE ? "no space left for the backup: free some space there"
-	                                                                          : err_text(err));
+	return err_set(msg, err, "%s",
+		       *own.text	     ? own.text
+		       : err == ERR_NO_SPACE ? "no space left for the backup: free some space there"
+					     : err_text(err));
 }

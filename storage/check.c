@@ -13,7 +13,7 @@ enum { PAGE_RECORDS = 1000, PAGE_BYTES = 1 << 20, HASHED_AT_ONCE = 64 << 10, HAS
 
 struct walk {
 	struct check_report *out;
-	struct buf pending;            /* begins with the hash so far */
+	struct buf pending; /* begins with the hash so far */
 };
 
 /* The hash is a chain: each link is SHA-256 over the former one and about 64 KiB of records. */

@@ -232,7 +232,8 @@ static void record_change(struct store *s, enum table tab, bool is_delete, struc
 		s->change = mem_realloc(s->change, s->change_cap * sizeof(*s->change));
 	}
 	s->change[s->changes++] = (struct change){
-		.tab = tab, .is_delete = is_delete,
+		.tab = tab,
+		.is_delete = is_delete,
 		.key = arena_str(s->change_mem, key),
 		.value = is_delete ? STR_NONE : arena_str(s->change_mem, value),
 	};
@@ -399,7 +400,8 @@ bool scan_next(struct scan *s)
 	if (!s->started || (t->write && st->gen != t->gen[s->tab]))
 		err = place(s, &s->key, &s->value);
 	else
-		err = t->s->e->cursor_move(t, st->cursor, s->reverse ? CURSOR_PREV : CURSOR_NEXT, STR_NONE, &s->key, &s->value);
+		err = t->s->e->cursor_move(t, st->cursor, s->reverse ? CURSOR_PREV : CURSOR_NEXT, STR_NONE, &s->key,
+					   &s->value);
 	if (err || !str_starts(s->key, s->prefix)) {
 		if (err && err != ERR_NOT_FOUND)
 			t->err = err;

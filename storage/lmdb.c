@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 enum {
-	SOFT_WAIT_MS = 20,       /* growth at 75 %: how long loops may be held up */
-	HARD_WAIT_MS = 2000,     /* growth when the map is full */
+	SOFT_WAIT_MS = 20,   /* growth at 75 %: how long loops may be held up */
+	HARD_WAIT_MS = 2000, /* growth when the map is full */
 	SOFT_EVERY_MS = 1000,
 	NO_SPACE_BELOW = 1 << 20, /* EIO with less than this free on disk is a full disk (M13) */
 };
@@ -70,9 +70,7 @@ int lmdb_error(struct lmdb *l, int rc)
 	case MDB_CURSOR_FULL: return ERR_CORRUPT;
 	case MDB_INVALID:
 	case MDB_VERSION_MISMATCH: return ERR_VERSION;
-	case MDB_PANIC:
-		l->panicked = true;
-		return ERR_IO;
+	case MDB_PANIC: l->panicked = true; return ERR_IO;
 	case EIO: return io_error(l);
 	default: return rc > 0 ? err_from_errno(rc) : ERR_IO;
 	}
@@ -466,11 +464,11 @@ static int cursor_open(struct txn *t, enum table tab, struct cursor **out)
 }
 
 static int cursor_move(struct txn *t, struct cursor *cursor, enum cursor_move how, struct str key, struct str *out_key,
-                       struct str *out_value)
+		       struct str *out_value)
 {
 	static const MDB_cursor_op op[] = {
 		[CURSOR_SEEK] = MDB_SET_RANGE, [CURSOR_FIRST] = MDB_FIRST, [CURSOR_LAST] = MDB_LAST,
-		[CURSOR_NEXT] = MDB_NEXT, [CURSOR_PREV] = MDB_PREV,
+		[CURSOR_NEXT] = MDB_NEXT,      [CURSOR_PREV] = MDB_PREV,
 	};
 	MDB_val k = val_of(key), v;
 	int rc = mdb_cursor_get((MDB_cursor *)(void *)cursor, &k, &v, op[how]);
@@ -570,8 +568,18 @@ bool store_panicked(const struct store *s)
 
 const struct store_engine lmdb_engine = {
 	.name = "lmdb",
-	.close = close_store, .info = info, .reader_check = reader_check, .reserve = reserve, .wants_quiet = wants_quiet,
-	.begin = begin, .commit = commit, .abort = abort_txn,
-	.get = get, .put = put, .del = del,
-	.cursor_open = cursor_open, .cursor_move = cursor_move, .cursor_close = cursor_close,
+	.close = close_store,
+	.info = info,
+	.reader_check = reader_check,
+	.reserve = reserve,
+	.wants_quiet = wants_quiet,
+	.begin = begin,
+	.commit = commit,
+	.abort = abort_txn,
+	.get = get,
+	.put = put,
+	.del = del,
+	.cursor_open = cursor_open,
+	.cursor_move = cursor_move,
+	.cursor_close = cursor_close,
 };

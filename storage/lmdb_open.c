@@ -18,9 +18,13 @@
 
 bool fs_is_network(uint64_t magic, const char **out_name)
 {
-	static const struct { uint32_t magic; const char *name; } fs[] = {
-		{ 0x6969, "NFS" }, { 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB" }, { 0x517b, "SMB" }, { 0x65735546, "FUSE" },
-		{ 0x00c36400, "Ceph" }, { 0x5346414f, "AFS" }, { 0x73757245, "Coda" }, { 0x564c, "NCP" }, { 0x01021997, "9p" },
+	static const struct {
+		uint32_t magic;
+		const char *name;
+	} fs[] = {
+		{ 0x6969, "NFS" },	{ 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB" }, { 0x517b, "SMB" },
+		{ 0x65735546, "FUSE" }, { 0x00c36400, "Ceph" }, { 0x5346414f, "AFS" }, { 0x73757245, "Coda" },
+		{ 0x564c, "NCP" },	{ 0x01021997, "9p" },
 	};
 
 	for (size_t i = 0; i < sizeof(fs) / sizeof(*fs); i++) {
@@ -59,17 +63,21 @@ static int need_dir(const char *dir, bool read_only, struct err_msg *msg)
 
 	if (stat(dir, &st) == 0) {
 		if (!S_ISDIR(st.st_mode))
-			return err_set(msg, ERR_CONFLICT, "%s is not a directory: set the data directory (option data) to a directory", dir);
+			return err_set(msg, ERR_CONFLICT,
+				       "%s is not a directory: set the data directory (option data) to a directory",
+				       dir);
 		if (access(dir, read_only ? R_OK | X_OK : R_OK | W_OK | X_OK))
-			return err_set(msg, ERR_FORBIDDEN, "no permission for data directory %s: give it to this user (chown -R %u %s)", dir,
-			               (unsigned)geteuid(), dir);
+			return err_set(msg, ERR_FORBIDDEN,
+				       "no permission for data directory %s: give it to this user (chown -R %u %s)",
+				       dir, (unsigned)geteuid(), dir);
 		return 0;
 	}
 	if (errno != ENOENT || read_only)
 		return err_set(msg, err_from_errno(errno), "cannot open data directory %s: %s", dir, strerror(errno));
 	if (mkdir(dir, 0700))
-		return err_set(msg, err_from_errno(errno), "cannot make data directory %s: %s; make it by hand and give it to this user", dir,
-		               strerror(errno));
+		return err_set(msg, err_from_errno(errno),
+			       "cannot make data directory %s: %s; make it by hand and give it to this user", dir,
+			       strerror(errno));
 	int err = sync_parent(dir);
 
 	return err ? err_set(msg, err, "cannot sync the parent of %s to disk: %s", dir, err_text(err)) : 0;
@@ -82,7 +90,8 @@ static int refuse_network(const char *dir, const struct store_options *o, struct
 
 	if (o->allow_network_fs || statfs(dir, &fs) || !fs_is_network((uint64_t)fs.f_type, &name))
 		return 0;
-	return err_set(msg, ERR_UNSUPPORTED, "data directory %s is on %s: the store needs a local disk; move it to one", dir, name);
+	return err_set(msg, ERR_UNSUPPORTED, "data directory %s is on %s: the store needs a local disk; move it to one",
+		       dir, name);
 }
 
 /* flock, so that a second open in this very process is seen too (D10). */
@@ -102,8 +111,10 @@ static int take_lock(struct lmdb *l, bool read_only, struct err_msg *msg)
 
 		pid[n > 0 ? n : 0] = 0;
 		pid[strspn(pid, "0123456789")] = 0;
-		return err_set(msg, ERR_BUSY, "data directory %s is in use by another vestnik (process %s): stop that one or set another directory",
-		               l->dir, *pid ? pid : "unknown");
+		return err_set(msg, ERR_BUSY,
+			       "data directory %s is in use by another vestnik (process %s): stop that one or set "
+			       "another directory",
+			       l->dir, *pid ? pid : "unknown");
 	}
 	if (read_only)
 		return 0;
@@ -119,17 +130,22 @@ static int explain_open(struct lmdb *l, int rc, const char *path, struct err_msg
 	int err = lmdb_error(l, rc);
 
 	if (err == ERR_VERSION || err == ERR_CORRUPT)
-		return err_set(msg, ERR_VERSION, "%s is not a data file of vestnik (or of another LMDB version): set another data directory "
-		               "or put a backup there", path);
+		return err_set(
+			msg, ERR_VERSION,
+			"%s is not a data file of vestnik (or of another LMDB version): set another data directory "
+			"or put a backup there",
+			path);
 	if (err == ERR_FORBIDDEN)
-		return err_set(msg, err, "no permission for %s: give it to this user (chown %u %s)", path, (unsigned)geteuid(), path);
+		return err_set(msg, err, "no permission for %s: give it to this user (chown %u %s)", path,
+			       (unsigned)geteuid(), path);
 	if (err == ERR_NO_SPACE)
 		return err_set(msg, err, "no space left for %s: free some space on that disk", path);
 	return err_set(msg, err ? err : ERR_IO, "cannot open %s: %s", path, mdb_strerror(rc));
 }
 
 /* A read-only file without lock file has one reader process: us. */
-static int open_env(struct lmdb *l, const char *path, const struct store_options *o, unsigned flags, struct err_msg *msg)
+static int open_env(struct lmdb *l, const char *path, const struct store_options *o, unsigned flags,
+		    struct err_msg *msg)
 {
 	int rc = mdb_env_create(&l->env);
 
@@ -206,8 +222,8 @@ static int check_length(struct lmdb *l, const char *path, bool read_only, struct
 		if (ftruncate(fd, st.st_size)) /* as it was, so that the next start says the same */
 			return err_set(msg, ERR_CORRUPT, "%s is damaged: put a backup there", path);
 	}
-	return err_set(msg, ERR_CORRUPT, "%s is cut off (%llu of %llu bytes): put a backup there", path, (unsigned long long)st.st_size,
-	               (unsigned long long)want);
+	return err_set(msg, ERR_CORRUPT, "%s is cut off (%llu of %llu bytes): put a backup there", path,
+		       (unsigned long long)st.st_size, (unsigned long long)want);
 }
 
 /* An LMDB file with other tables than ours belongs to somebody else; nothing may be written to it. */
@@ -341,7 +357,8 @@ int lmdb_copy_finish(struct store *s, const char *file, struct err_msg *msg)
 	int fd, err = 0;
 
 	/* A whole number of pages, so that nobody takes the copy for a truncated one. */
-	if (mdb_env_get_fd(l->env, &fd) || fstat(fd, &st) || ((uint64_t)st.st_size < want && ftruncate(fd, (off_t)want)) || fsync(fd))
+	if (mdb_env_get_fd(l->env, &fd) || fstat(fd, &st) ||
+	    ((uint64_t)st.st_size < want && ftruncate(fd, (off_t)want)) || fsync(fd))
 		err = err_set(msg, err_from_errno(errno), "cannot finish %s: %s", file, strerror(errno));
 	store_close(s);
 	return err;

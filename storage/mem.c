@@ -8,12 +8,21 @@
 #include <assert.h>
 #include <string.h>
 
-struct item { atomic_uint refs; uint32_t key_n, value_n; uint64_t weight; char bytes[]; };
-struct node { atomic_uint refs; struct item *item; struct node *left, *right; };
+struct item {
+	atomic_uint refs;
+	uint32_t key_n, value_n;
+	uint64_t weight;
+	char bytes[];
+};
+struct node {
+	atomic_uint refs;
+	struct item *item;
+	struct node *left, *right;
+};
 
 struct mem_store {
 	struct store s;
-	pthread_mutex_t lock;              /* roots, last, readers */
+	pthread_mutex_t lock; /* roots, last, readers */
 	struct node *root[TAB_COUNT];
 	uint64_t last, readers;
 };
@@ -23,12 +32,27 @@ struct mem_txn {
 	struct node *root[TAB_COUNT];
 };
 
-struct mem_cursor { enum table tab; struct item *at; };
+struct mem_cursor {
+	enum table tab;
+	struct item *at;
+};
 
-static struct mem_store *store_of(struct store *s) { return (struct mem_store *)(void *)s; }
-static struct mem_txn *txn_of(struct txn *t) { return (struct mem_txn *)(void *)t; }
-static struct str item_key(const struct item *i) { return str_of(i->bytes, i->key_n); }
-static struct str item_value(const struct item *i) { return str_of(i->bytes + i->key_n, i->value_n); }
+static struct mem_store *store_of(struct store *s)
+{
+	return (struct mem_store *)(void *)s;
+}
+static struct mem_txn *txn_of(struct txn *t)
+{
+	return (struct mem_txn *)(void *)t;
+}
+static struct str item_key(const struct item *i)
+{
+	return str_of(i->bytes, i->key_n);
+}
+static struct str item_value(const struct item *i)
+{
+	return str_of(i->bytes + i->key_n, i->value_n);
+}
 
 static struct item *item_ref(struct item *i)
 {
@@ -277,7 +301,7 @@ static int cursor_open(struct txn *t, enum table tab, struct cursor **out)
 }
 
 static int cursor_move(struct txn *t, struct cursor *cursor, enum cursor_move how, struct str key, struct str *out_key,
-                       struct str *out_value)
+		       struct str *out_value)
 {
 	struct mem_cursor *c = (struct mem_cursor *)(void *)cursor;
 	struct node *root = txn_of(t)->root[c->tab];
@@ -353,10 +377,20 @@ static bool wants_quiet(struct store *s)
 
 static const struct store_engine mem_engine = {
 	.name = "mem",
-	.close = close_store, .info = info, .reader_check = reader_check, .reserve = reserve, .wants_quiet = wants_quiet,
-	.begin = begin, .commit = commit, .abort = abort_txn,
-	.get = get, .put = put, .del = del,
-	.cursor_open = cursor_open, .cursor_move = cursor_move, .cursor_close = cursor_close,
+	.close = close_store,
+	.info = info,
+	.reader_check = reader_check,
+	.reserve = reserve,
+	.wants_quiet = wants_quiet,
+	.begin = begin,
+	.commit = commit,
+	.abort = abort_txn,
+	.get = get,
+	.put = put,
+	.del = del,
+	.cursor_open = cursor_open,
+	.cursor_move = cursor_move,
+	.cursor_close = cursor_close,
 };
 
 struct store *store_open_mem(void)

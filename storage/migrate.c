@@ -84,16 +84,20 @@ int migrate_check(struct store *s, struct err_msg *msg)
 
 	txn_abort(t);
 	if (!err && version > SCHEMA_VERSION)
-		return err_set(msg, ERR_VERSION, "the data were written by a newer vestnik (format %llu, this one knows up to %d): "
-		               "install that version or put an older backup there", (unsigned long long)version, SCHEMA_VERSION);
+		return err_set(msg, ERR_VERSION,
+			       "the data were written by a newer vestnik (format %llu, this one knows up to %d): "
+			       "install that version or put an older backup there",
+			       (unsigned long long)version, SCHEMA_VERSION);
 	if (err && err != ERR_NOT_FOUND)
-		return err_set(msg, err, "cannot read the format version of the data (%s): put a backup there", err_text(err));
+		return err_set(msg, err, "cannot read the format version of the data (%s): put a backup there",
+			       err_text(err));
 	if (err == ERR_NOT_FOUND && s->read_only)
 		return err_set(msg, ERR_VERSION, "the data have no format version: this is no backup of vestnik");
 	if (err || (version < SCHEMA_VERSION && !s->read_only)) {
 		err = store_apply(s, make_current, NULL);
 		if (err)
-			return err_set(msg, err, "cannot bring the data to format %d: %s", SCHEMA_VERSION, err_text(err));
+			return err_set(msg, err, "cannot bring the data to format %d: %s", SCHEMA_VERSION,
+				       err_text(err));
 		version = SCHEMA_VERSION;
 	}
 	s->schema = version;

@@ -9,7 +9,10 @@
 enum { RECORD_VERSION = 1, SMALL = 64 };
 #define RECORD_MAX ((size_t)64 << 20)
 
-struct totals { struct pep_totals pub; uint32_t next_node; };
+struct totals {
+	struct pep_totals pub;
+	uint32_t next_node;
+};
 
 static struct str node_key(struct key *k, uint32_t account, struct str name)
 {
@@ -157,7 +160,8 @@ static void write_counts(struct txn *t, struct pep_node *n)
 	n->config = STR_NONE;
 }
 
-int pep_node_create(struct txn *t, uint32_t account, struct str name, struct str config, uint64_t max_nodes, struct pep_node *out)
+int pep_node_create(struct txn *t, uint32_t account, struct str name, struct str config, uint64_t max_nodes,
+		    struct pep_node *out)
 {
 	struct totals x;
 	int err = pep_node_get(t, account, name, out);
@@ -167,7 +171,9 @@ int pep_node_create(struct txn *t, uint32_t account, struct str name, struct str
 	read_totals(t, account, &x);
 	if (x.pub.nodes >= max_nodes || str_empty(name) || config.n > RECORD_MAX / 2 || name.n > RECORD_MAX / 4)
 		return ERR_LIMIT;
-	*out = (struct pep_node){ .account = account, .number = x.next_node++, .next_item = 1, .name = name, .config = config };
+	*out = (struct pep_node){
+		.account = account, .number = x.next_node++, .next_item = 1, .name = name, .config = config
+	};
 	x.pub.nodes++;
 	write_node(t, out);
 	write_totals(t, account, &x);

@@ -107,8 +107,9 @@ void roster_item_put(struct txn *t, uint32_t account, const struct roster_item *
 
 	recw_init(&w, ITEM_MAX);
 	recw_begin(&w, RECORD_VERSION);
-	recw_u64(&w, (item->listed ? LISTED : 0u) | (item->to ? TO : 0u) | (item->from ? FROM : 0u) | (item->ask ? ASK : 0u) |
-	                     (item->pending_in ? PENDING_IN : 0u) | (item->approved ? APPROVED : 0u));
+	recw_u64(&w, (item->listed ? LISTED : 0u) | (item->to ? TO : 0u) | (item->from ? FROM : 0u) |
+			     (item->ask ? ASK : 0u) | (item->pending_in ? PENDING_IN : 0u) |
+			     (item->approved ? APPROVED : 0u));
 	recw_str(&w, item->jid);
 	recw_str(&w, item->name);
 	recw_u64(&w, item->groups);

@@ -13,16 +13,19 @@
 #include <stdlib.h>
 
 enum {
-	BATCH_OPS = 4096,          /* bounds of one transaction, so that nobody waits long for his commit */
+	BATCH_OPS = 4096, /* bounds of one transaction, so that nobody waits long for his commit */
 	BATCH_BYTES = 4 << 20,
 	GROW_TRIES = 12,
-	GUILTY_MAX = 8,            /* ops that broke a batch before the rest is tried one by one */
-	HOPELESS_AFTER = 16,       /* single commits failing in a row before the rest fails unseen */
-	WORKERS_MAX = 64,          /* bits of write_op.targets */
+	GUILTY_MAX = 8,	     /* ops that broke a batch before the rest is tried one by one */
+	HOPELESS_AFTER = 16, /* single commits failing in a row before the rest fails unseen */
+	WORKERS_MAX = 64,    /* bits of write_op.targets */
 };
 #define NOBODY ((size_t)-1)
 
-struct write_batch { size_t n; struct write_op *op[]; };
+struct write_batch {
+	size_t n;
+	struct write_op *op[];
+};
 
 struct writer {
 	struct store *s;
@@ -31,7 +34,7 @@ struct writer {
 	pthread_t thread;
 	bool started;
 
-	pthread_mutex_t lock;      /* protects the next four */
+	pthread_mutex_t lock; /* protects the next four */
 	pthread_cond_t wake;
 	struct write_op *head, **tail;
 	bool sleeping, stop;
@@ -239,7 +242,8 @@ static void post(struct writer *w)
 	for (size_t i = 0; i < w->n; i++) {
 		if (is_trouble(w->op[i]->err))
 			trouble = w->op[i]->err;
-		atomic_store_explicit(&w->op[i]->pending, (unsigned)__builtin_popcountll(w->op[i]->targets), memory_order_relaxed);
+		atomic_store_explicit(&w->op[i]->pending, (unsigned)__builtin_popcountll(w->op[i]->targets),
+				      memory_order_relaxed);
 		for (uint64_t left = w->op[i]->targets; left; left &= left - 1)
 			count[__builtin_ctzll(left)]++;
 		failed += w->op[i]->err != 0;
@@ -349,6 +353,10 @@ void writer_get_stats(const struct writer *w, struct writer_stats *out)
 {
 	uint64_t finished = w->finished, submitted = w->submitted;
 
-	*out = (struct writer_stats){ .commits = w->commits, .ops = w->ops, .failed = w->failed, .commit_us_total = w->us_total,
-		.commit_us_max = w->us_max, .queue_depth = submitted > finished ? submitted - finished : 0 };
+	*out = (struct writer_stats){ .commits = w->commits,
+				      .ops = w->ops,
+				      .failed = w->failed,
+				      .commit_us_total = w->us_total,
+				      .commit_us_max = w->us_max,
+				      .queue_depth = submitted > finished ? submitted - finished : 0 };
 }

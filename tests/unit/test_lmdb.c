@@ -62,7 +62,10 @@ static void put_rec(struct txn *t, unsigned nr, size_t n)
 	recw_clear(&w);
 }
 
-struct some { unsigned from, n, calls; size_t bytes; };
+struct some {
+	unsigned from, n, calls;
+	size_t bytes;
+};
 
 static int put_them(struct txn *t, void *ctx)
 {
@@ -145,7 +148,8 @@ TEST(bad_places)
 TEST(network_file_systems)
 {
 	static const uint64_t net[] = { 0x6969, 0xff534d42, 0xfe534d42, 0x517b, 0x65735546 };
-	static const uint64_t local[] = { 0xef53 /* ext4 */, 0x58465342 /* xfs */, 0x9123683e /* btrfs */, 0x01021994 /* tmpfs */ };
+	static const uint64_t local[] = { 0xef53 /* ext4 */, 0x58465342 /* xfs */, 0x9123683e /* btrfs */,
+					  0x01021994 /* tmpfs */ };
 	const char *name;
 
 	for (size_t i = 0; i < sizeof(net) / sizeof(*net); i++)
@@ -230,8 +234,8 @@ TEST(growth)
 		failed += put_some(s, n * 20, 20, 8000) != 0; /* 160 KB each into a map of 1 MiB */
 	is_int(failed, 0);
 	store_get_info(s, &i);
-	ok(i.map_bytes >= 64u << 20 && i.growths >= 5 && i.growths <= 8, "map of %llu in %llu steps", (unsigned long long)i.map_bytes,
-	   (unsigned long long)i.growths);
+	ok(i.map_bytes >= 64u << 20 && i.growths >= 5 && i.growths <= 8, "map of %llu in %llu steps",
+	   (unsigned long long)i.map_bytes, (unsigned long long)i.growths);
 	ok(i.used_bytes * 4 <= i.map_bytes * 3 + (1 << 20), "a quarter stays free");
 	is_int(count(s, TAB_TEST), 4000);
 	store_close(s);
@@ -369,8 +373,8 @@ TEST(dead_reader)
 		MDB_env *env; /* another program, such as mdb_dump */
 		MDB_txn *t;
 
-		if (mdb_env_create(&env) || mdb_env_open(env, sub("dead"), MDB_RDONLY, 0600) || mdb_txn_begin(env, NULL, MDB_RDONLY, &t) ||
-		    write(pipe_fd[1], "x", 1) != 1)
+		if (mdb_env_create(&env) || mdb_env_open(env, sub("dead"), MDB_RDONLY, 0600) ||
+		    mdb_txn_begin(env, NULL, MDB_RDONLY, &t) || write(pipe_fd[1], "x", 1) != 1)
 			_exit(1);
 		for (;;)
 			pause();
@@ -489,7 +493,8 @@ TEST(bit_rot_in_the_file)
 
 	for (off_t at = 0; flips < 60 && pread(fd, page, sizeof(page), at) == 4096; at += 4096) {
 		static const char head[4] = { 0, 0, 0, 0 };
-		bool content = memcmp(page + 10, head, 4) != 0 && page[200] + 1 == page[201] && page[201] + 1 == page[202];
+		bool content =
+			memcmp(page + 10, head, 4) != 0 && page[200] + 1 == page[201] && page[201] + 1 == page[202];
 
 		if (content && at % 5 == 0) { /* inside a run of counted bytes, so surely a value */
 			page[201] ^= 0x10;
@@ -575,7 +580,12 @@ TEST(backup_of_memory)
 	store_close(s);
 }
 
-struct load { struct store *s; _Atomic bool stop; unsigned acked; int err; };
+struct load {
+	struct store *s;
+	_Atomic bool stop;
+	unsigned acked;
+	int err;
+};
 
 static void *write_on(void *arg)
 {

@@ -13,7 +13,8 @@ TEST(keys_sort_like_their_parts)
 	for (size_t i = 0; i < sizeof(n) / sizeof(*n); i++) {
 		key_init(&k);
 		key_u64(&k, n[i]);
-		ok(i == 0 || str_cmp(key_str(&last), key_str(&k)) < 0, "%llu sorts behind the former", (unsigned long long)n[i]);
+		ok(i == 0 || str_cmp(key_str(&last), key_str(&k)) < 0, "%llu sorts behind the former",
+		   (unsigned long long)n[i]);
 		last = k;
 	}
 	key_init(&last);
@@ -138,12 +139,21 @@ TEST(record_limits)
 /* Content with a right CRC but nonsense in it (a bug, or somebody's forgery): errors, never out of bounds. */
 TEST(nonsense_content)
 {
-	static const struct { struct str content; const char *what; } bad[] = {
+	static const struct {
+		struct str content;
+		const char *what;
+	} bad[] = {
 		{ { "\x80", 1 }, "varint without end" },
 		{ { "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10 }, "varint above 64 bits" },
 		{ { "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11 }, "varint of 11 bytes" },
-		{ { "\x05" "abcd", 5 }, "string longer than the rest" },
-		{ { "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01" "abcd", 14 }, "string of 2^64-1 bytes" },
+		{ { "\x05"
+		    "abcd",
+		    5 },
+		  "string longer than the rest" },
+		{ { "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+		    "abcd",
+		    14 },
+		  "string of 2^64-1 bytes" },
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {

@@ -243,7 +243,11 @@ BOTH(two_scans_and_puts)
 
 /* --- hook, faults --- */
 
-struct seen { char text[500]; size_t n, calls; uint64_t txn; };
+struct seen {
+	char text[500];
+	size_t n, calls;
+	uint64_t txn;
+};
 
 static void on_change(void *ctx, const struct change *v, size_t n)
 {
@@ -251,8 +255,8 @@ static void on_change(void *ctx, const struct change *v, size_t n)
 
 	c->calls++;
 	for (size_t i = 0; i < n; i++) {
-		c->n += (size_t)snprintf(c->text + c->n, sizeof(c->text) - c->n, "%c%.*s=%.*s ", v[i].is_delete ? '-' : '+',
-		                         STR_ARG(v[i].key), STR_ARG(v[i].value));
+		c->n += (size_t)snprintf(c->text + c->n, sizeof(c->text) - c->n, "%c%.*s=%.*s ",
+					 v[i].is_delete ? '-' : '+', STR_ARG(v[i].key), STR_ARG(v[i].value));
 		c->txn = v[i].txn;
 	}
 }
@@ -336,7 +340,11 @@ BOTH(apply)
 
 enum { MODEL_KEYS = 700, MODEL_OPS = 100000, VALUE_MAX = 3000 };
 
-struct model { bool there[MODEL_KEYS]; uint32_t tag[MODEL_KEYS]; uint32_t len[MODEL_KEYS]; };
+struct model {
+	bool there[MODEL_KEYS];
+	uint32_t tag[MODEL_KEYS];
+	uint32_t len[MODEL_KEYS];
+};
 
 static uint64_t rnd_state;
 static uint32_t rnd(uint32_t below)
@@ -392,7 +400,8 @@ static bool model_scan(struct txn *t, const struct model *m, unsigned i, bool re
 			good = false;
 		if (!more)
 			break;
-		good = good && str_eq(sc.key, model_key((unsigned)at, want)) && value_is(sc.value, m->tag[at], m->len[at]);
+		good = good && str_eq(sc.key, model_key((unsigned)at, want)) &&
+		       value_is(sc.value, m->tag[at], m->len[at]);
 		at += reverse ? -1 : 1;
 	}
 	scan_close(&sc);
@@ -460,12 +469,8 @@ BOTH(model)
 		unsigned i = rnd(MODEL_KEYS);
 
 		switch (rnd(40)) {
-		case 0:
-			good = model_scan(w, &now, i, rnd(2), 40);
-			break;
-		case 1:
-			good = rnd(8) || model_scan_change(w, &now, i, 60);
-			break;
+		case 0: good = model_scan(w, &now, i, rnd(2), 40); break;
+		case 1: good = rnd(8) || model_scan_change(w, &now, i, 60); break;
 		case 2: /* commit, abort, sometimes a new snapshot */
 			if (rnd(4)) {
 				good = txn_commit(w) == 0;
@@ -484,17 +489,19 @@ BOTH(model)
 			}
 			w = txn_write(s);
 			break;
-		case 3:
-			good = !r || model_scan(r, &seen, i, rnd(2), 40);
-			break;
-		case 4: case 5: case 6: case 7: case 8:
-			good = !r || model_get(r, &seen, i);
-			break;
-		case 9: case 10: case 11: case 12: case 13: case 14:
-			good = model_get(w, &now, i);
-			break;
-		default:
-			model_change(w, &now, i, &good);
+		case 3: good = !r || model_scan(r, &seen, i, rnd(2), 40); break;
+		case 4:
+		case 5:
+		case 6:
+		case 7:
+		case 8: good = !r || model_get(r, &seen, i); break;
+		case 9:
+		case 10:
+		case 11:
+		case 12:
+		case 13:
+		case 14: good = model_get(w, &now, i); break;
+		default: model_change(w, &now, i, &good);
 		}
 		good = good && txn_error(w) == 0;
 	}
@@ -510,7 +517,12 @@ BOTH(model)
 
 /* --- threads --- */
 
-struct reader { struct store *s; atomic_bool *stop; unsigned reads; bool good; };
+struct reader {
+	struct store *s;
+	atomic_bool *stop;
+	unsigned reads;
+	bool good;
+};
 
 static void *read_on(void *arg)
 {

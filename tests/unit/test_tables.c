@@ -42,7 +42,9 @@ BOTH(accounts)
 	uint64_t ms;
 	char names[200] = "";
 
-	a.scram[HASH_SHA256] = (struct scram_keys){ .present = true, .iterations = 4096, .salt_n = 3, .salt = "abc", .stored_key = "S" };
+	a.scram[HASH_SHA256] = (struct scram_keys){
+		.present = true, .iterations = 4096, .salt_n = 3, .salt = "abc", .stored_key = "S"
+	};
 	is_int(account_create(t, &a), 0);
 	is_int(account_create(t, &a), ERR_EXISTS);
 	uint32_t anna = a.id;
@@ -83,7 +85,8 @@ BOTH(accounts)
 	is_int(account_create(t, &a), 0);
 	ok(a.id > anna + 2, "an id is never used again");
 	is_int(account_get_delivered(t, a.id), 0);
-	is_int(account_get_by_id(t, anna, &r), ERR_NOT_FOUND); /* the old id does not lead to the new holder of the name */
+	is_int(account_get_by_id(t, anna, &r),
+	       ERR_NOT_FOUND); /* the old id does not lead to the new holder of the name */
 	is_int(account_delete(t, anna), ERR_NOT_FOUND);
 	is_int(txn_commit(t), 0);
 
@@ -107,8 +110,14 @@ static bool count_tokens(void *ctx, const struct token_rec *r)
 BOTH(tokens)
 {
 	struct txn *t = txn_write(s);
-	struct token_rec r = { .account_id = 5, .kind = TOKEN_FAST, .expires_ms = 10, .credentials_epoch = 3, .agent_id = STR("ag"),
-		.name = STR("n"), .secret = STR("sec") }, g;
+	struct token_rec r = { .account_id = 5,
+			       .kind = TOKEN_FAST,
+			       .expires_ms = 10,
+			       .credentials_epoch = 3,
+			       .agent_id = STR("ag"),
+			       .name = STR("n"),
+			       .secret = STR("sec") },
+			 g;
 	uint8_t h[4][32] = { { 1 }, { 2 }, { 3 }, { 4 } };
 	unsigned n = 0;
 
@@ -221,8 +230,14 @@ static bool join_items(void *ctx, const struct roster_item *i)
 BOTH(roster)
 {
 	struct txn *t = txn_write(s);
-	struct roster_item i = { .jid = STR("bob@x"), .name = STR("Bob"), .group = { STR("A"), STR("B::C") }, .groups = 2, .listed = true,
-		.to = true, .ask = true }, g;
+	struct roster_item i = { .jid = STR("bob@x"),
+				 .name = STR("Bob"),
+				 .group = { STR("A"), STR("B::C") },
+				 .groups = 2,
+				 .listed = true,
+				 .to = true,
+				 .ask = true },
+			   g;
 	char all[200] = "";
 
 	is_int(roster_version(t, 1), 0);
@@ -327,12 +342,14 @@ BOTH(private_xml)
 	is_int(private_put(t, 1, STR("big"), STR("n"), str_of(big, 1000), 1000), ERR_LIMIT);
 	is_int(private_bytes(t, 1), two);
 	is_int(private_put(t, 1, STR("storage"), STR("ns:a"), str_of(big, 800), 1000), 0);
-	is_int(private_put(t, 1, STR("storage"), STR("ns:a"), str_of(big, 900), 1000), 0); /* replaces, so it still fits */
+	is_int(private_put(t, 1, STR("storage"), STR("ns:a"), str_of(big, 900), 1000),
+	       0); /* replaces, so it still fits */
 	is_int(private_put(t, 1, STR("storage"), STR("ns:a"), STR("<storage/>"), 1000), 0);
 	is_int(private_bytes(t, 1), two);
 	private_each(t, 1, join_private, all);
 	is_cstr(all, "{ns:a}storage=10 {ns:b}storage=4 ");
-	ok(private_del(t, 1, STR("storage"), STR("ns:a")) && !private_del(t, 1, STR("storage"), STR("ns:a")), "deleted once");
+	ok(private_del(t, 1, STR("storage"), STR("ns:a")) && !private_del(t, 1, STR("storage"), STR("ns:a")),
+	   "deleted once");
 	ok(private_del(t, 1, STR("storage"), STR("ns:b")), "deleted");
 	is_int(private_bytes(t, 1), 0);
 	is_int(private_put(t, 1, str_of(big, 600), STR("n"), STR("<a/>"), 100000), ERR_LIMIT);
@@ -386,13 +403,16 @@ static bool join_nodes(void *ctx, const struct pep_node *node)
 	char *out = ctx;
 	size_t n = strlen(out);
 
-	snprintf(out + n, 200 - n, "%.*s:%.*s:%llu ", STR_ARG(node->name), STR_ARG(node->config), (unsigned long long)node->items);
+	snprintf(out + n, 200 - n, "%.*s:%.*s:%llu ", STR_ARG(node->name), STR_ARG(node->config),
+		 (unsigned long long)node->items);
 	return true;
 }
 
 static int publish(struct txn *t, struct pep_node *n, const char *id, const char *payload, uint64_t max_items)
 {
-	struct pep_item i = { .id = str_c(id), .payload = str_c(payload), .publisher = STR("me@x"), .published_ms = 42 };
+	struct pep_item i = {
+		.id = str_c(id), .payload = str_c(payload), .publisher = STR("me@x"), .published_ms = 42
+	};
 
 	return pep_item_put(t, n, &i, max_items, 10000);
 }

@@ -26,7 +26,7 @@ struct bench {
 	/* filled by done() */
 	unsigned order[WORKERS][10000], orders[WORKERS], freed;
 	int err[10000];
-	bool hold;                 /* apply() waits while set, so that a batch can gather */
+	bool hold; /* apply() waits while set, so that a batch can gather */
 	unsigned applying;
 };
 
@@ -384,8 +384,8 @@ TEST(map_grows_under_the_writer)
 		wrong += b->err[i] || !stored(b, i);
 	is_int(wrong, 0);
 	store_get_info(s, &info);
-	ok(info.map_bytes > 100u << 20 && info.growths >= 3, "map of %llu after %llu steps", (unsigned long long)info.map_bytes,
-	   (unsigned long long)info.growths);
+	ok(info.map_bytes > 100u << 20 && info.growths >= 3, "map of %llu after %llu steps",
+	   (unsigned long long)info.map_bytes, (unsigned long long)info.growths);
 	fault_set("store.map", 1, 1);
 	submit(b, 200, PUT, 1);
 	wait_for(b, 102);
@@ -396,7 +396,10 @@ TEST(map_grows_under_the_writer)
 	store_close(s);
 }
 
-struct many { struct bench *b; unsigned from; };
+struct many {
+	struct bench *b;
+	unsigned from;
+};
 
 static void *submit_many(void *arg)
 {
