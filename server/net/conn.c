@@ -26,6 +26,7 @@
 enum {
 	READS_PER_EVENT = 4,       /* then the others get their turn */
 	READ_LEAST = 4096,         /* smallest read while a rate is charged */
+	STANZA_SMALL = 64,         /* bytes of input that a token for a stanza admits */
 	FLUSH_BEFORE_CLOSE_MS = 5000,
 	LINGER_MS = 3000,
 	RATE_LOG_MS = 60000,
@@ -185,12 +186,16 @@ static void pause_for_rate(struct conn *c, uint64_t wait_ms, const char *limit)
 	mark(c);
 }
 
+/* No more than the buckets can pay for, roughly: what one read brings is delivered whole, so a segment full of tiny stanzas would
+ * otherwise run up a debt of minutes, longer than the peer may be silent. */
 static size_t read_size(struct conn *c)
 {
-	if (c->bytes.rate == 0)
-		return LOOP_READ_BYTES;
-	int64_t level = bucket_level(&c->bytes, loop_now(c->loop));
-	return level < READ_LEAST ? READ_LEAST : level > LOOP_READ_BYTES ? LOOP_READ_BYTES : (size_t)level;
+	int64_t size = LOOP_READ_BYTES, level;
+	if (c->bytes.rate > 0 && (level = bucket_level(&c->bytes, loop_now(c->loop))) < size)
+		size = level;
+	if (c->stanzas.rate > 0 && (level = bucket_level(&c->stanzas, loop_now(c->loop)) * STANZA_SMALL) < size)
+		size = level;
+	return size < READ_LEAST ? READ_LEAST : (size_t)size;
 }
 
 /* The peer's end or an error. What is queued gets one chance: the peer may still read. */

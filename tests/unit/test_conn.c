@@ -292,6 +292,30 @@ TEST(a_flood_of_stanzas_is_paused_and_resumed_without_loss)
 	end();
 }
 
+static void charge_tiny(struct conn *c, const char *data, size_t n)
+{
+	buf_add(&got, data, n);
+	if (n > largest_run)
+		largest_run = n;
+	for (size_t i = 0; i < n; i += 11)
+		conn_charge_stanza(c);
+}
+
+TEST(tiny_stanzas_run_up_no_long_debt)
+{
+	/* Row E03: <presence/> has eleven bytes; a client above its rate is slowed down, not starved until its ping fails. */
+	begin();
+	largest_run = 0;
+	on_data_hook = charge_tiny;
+	conn_set_stanza_rate(conn, 100000, 10);
+	flood_size = 20 * 4096;
+	flood_sent = 0;
+	ok(run_until(flood_goes_on, PLENTY_MS), "all arrived");
+	is_int(got.n, flood_size);
+	ok(largest_run <= 4096, "at most %zu bytes at a time", largest_run);
+	end();
+}
+
 /* --- pausing --------------------------------------------------------------------------------------------------------------------- */
 TEST(pauses_count_and_input_waits)
 {
