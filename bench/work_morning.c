@@ -31,8 +31,13 @@ static void count_roster(const char *p, size_t n)
 static void morning_stanza(struct client *c, const char *p, size_t n)
 {
 	size_t k;
-	if (stanza_is(p, n, "iq") && stanza_has(p, n, "jabber:iq:roster") && stanza_has(p, n, "roster'")) {
-		count_roster(p, n);
+	const char *id = stanza_is(p, n, "iq") ? stanza_attr(p, n, "id", &k) : NULL;
+	if (id && k == 6 && memcmp(id, "roster", 6) == 0) {
+		const char *type = stanza_attr(p, n, "type", &k);
+		if (type && k == 6)
+			count_roster(p, n);
+		else
+			bench.n_stanza_errors++;
 		return;
 	}
 	if (!stanza_is(p, n, "presence"))
@@ -57,7 +62,7 @@ static void morning_stanza(struct client *c, const char *p, size_t n)
 static bool morning_done(void)
 {
 	uint64_t n = bench.n_clients;
-	return distinct == n * (n - 1) || bench.n_lost_connections > 0;
+	return (distinct == n * (n - 1) && rosters == n) || bench.n_lost_connections || bench.n_stanza_errors;
 }
 
 static void forget(void)
@@ -83,12 +88,13 @@ int work_morning(void)
 	meter_read(&a);
 	for (started = 0; started < bench.opt.concurrency && started < n;)
 		client_start(&bench.clients[started++]);
-	bool all = loop_run(morning_done, bench.opt.timeout_s) && !bench.n_lost_connections;
+	bool all = loop_run(morning_done, bench.opt.timeout_s) && !bench.n_lost_connections && !bench.n_stanza_errors;
 	meter_read(&b);
 	result("people", (double)n);
 	result("morning_s", b.t - a.t);
 	result("morning_cpu_us", distinct ? (b.cpu_s - a.cpu_s) * 1e6 / (double)distinct : 0);
 	result("morning_cpu_s", b.cpu_s - a.cpu_s);
+	result("load_cpu_s", b.own_cpu_s - a.own_cpu_s);
 	result("morning_missing", expected - (double)distinct);
 	result("morning_repeated", (double)(delivered - distinct));
 	result("roster_items", rosters ? (double)roster_items / rosters : 0);
@@ -102,7 +108,7 @@ int work_morning(void)
 	meter_read(&b);
 	for (unsigned i = 0; i < n; i++)
 		client_printf(&bench.clients[i], "<presence><show>away</show></presence>");
-	all = loop_run(morning_done, bench.opt.timeout_s) && !bench.n_lost_connections;
+	all = loop_run(morning_done, bench.opt.timeout_s) && !bench.n_lost_connections && !bench.n_stanza_errors;
 	meter_read(&c);
 	result("away_s", c.t - b.t);
 	result("away_cpu_us", distinct ? (c.cpu_s - b.cpu_s) * 1e6 / (double)distinct : 0);
