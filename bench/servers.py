@@ -44,7 +44,7 @@ class Ports:
 
 
 def die_with_parent():
-    """In the child: ends when the driver ends, however that happens; own group, so ^C reaches the driver alone."""
+    """In the child: ends when the driver ends, however that happens (PR_SET_PDEATHSIG); own group, so ^C reaches the driver alone."""
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
