@@ -270,6 +270,7 @@ static void count_streams(void *data)
 static void close_writes(void *data)
 {
 	(void)data;
+	inflight_flush();
 	im_close_writes();
 }
 

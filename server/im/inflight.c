@@ -11,7 +11,7 @@
 #include "storage/tab_message.h"
 #include <string.h>
 
-#define WRITE_DELAY_MS 1000
+#define WRITE_DELAY_MS 200 /* what a crash makes come twice */
 
 struct entry {
 	uint64_t gid;
@@ -138,6 +138,11 @@ static void write_dirty(struct timer *timer)
 		list_del(&u->link_dirty);
 		write_cursor(u);
 	}
+}
+
+void inflight_flush(void)
+{
+	write_dirty(&home()->dirty_timer);
 }
 
 static void advance(struct user *u)

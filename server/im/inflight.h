@@ -10,6 +10,8 @@
 struct inflight;
 /* Frees per-thread state (thread end). */
 void inflight_thread_end(void);
+/* Writes the cursors of this worker that have moved, without waiting for the timer (orderly stop, row D16). */
+void inflight_flush(void);
 /* Reads cursor and what lies behind it. */
 void inflight_load(struct user *u);
 /* Writes the cursor if changed and frees. */

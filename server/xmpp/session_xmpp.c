@@ -205,7 +205,7 @@ void xsession_write(struct xsession *xs, struct str head, struct chunk *payload,
 	write_parts(xs, head, payload, tail);
 	if (!xs->stream && xs->out.n > l->sm_queue) { /* nobody there to read it: what is stored waits in the log */
 		limit_hit_log("sm_queue", xs->s.jid.full.p);
-		xsession_close(xs);
+		loop_timer(loop_self(), &xs->expire, 0); /* ends the session, not within this call: the caller walks the sessions */
 	}
 }
 

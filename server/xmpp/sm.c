@@ -356,6 +356,7 @@ static void restore_fields(struct xsession *xs, struct str id, const struct sm_r
 	xs->s.wants_roster = r->wants_roster;
 	xs->s.detached = true;
 	xs->expire.fire = resume_time_over;
+	loop_timer(loop_self(), &xs->expire, limits()->sm_resume_ms);
 }
 
 /* A state of before a restart (row D17) becomes a detached session again; NULL when there is none for this account. */

@@ -86,7 +86,7 @@ def _count(path):
 
 def fault_round(tap, args, fault):
     daemon = plain_vestnikd()
-    srv = servers.make("vestnik", domains=["ledger.test"])
+    srv = servers.make("vestnik", domains=["ledger.test"], limits={"offline_flush": 50000, "sm_queue": 50000})
     srv.command = lambda: [daemon, "-c", srv.conf]
     bad_disk, fault_log = os.path.join(srv.dir, "bad"), os.path.join(srv.dir, "faults.log")
     srv.env = {"LD_PRELOAD": build_shim(srv.dir), "FAULT_PRELOAD": "%s:%s" % (fault.rule, srv.data),
