@@ -22,6 +22,7 @@
 #include "server/net/threads.h"
 #include "server/options.h"
 #include "server/xmpp/handlers.h"
+#include "server/xmpp/roster.h"
 #include "server/xmpp/session_xmpp.h"
 #include "server/xmpp/stream.h"
 #include "storage/migrate.h"
@@ -104,6 +105,7 @@ static void worker_fini(unsigned worker)
 	(void)worker;
 	xsessions_drop_all();
 	loop_timer_cancel(loop_self(), &home()->dirty_timer);
+	roster_thread_fini();
 	org_thread_fini();
 	presence_thread_fini();
 	sm_thread_fini();
@@ -427,6 +429,7 @@ int main(int argc, char **argv)
 	handlers_init();
 	account_set_listener(on_account_changed);
 	presence_init();
+	roster_handlers_init();
 	fill_context();
 	if (start(&msg)) return fail(&msg);
 	run();

@@ -8,6 +8,7 @@ extern const struct handler_table small_handlers, disco_handlers, carbons_handle
 const struct handler_table *const handler_tables[] = {
 	&disco_handlers,    /* XEP-0030, 0115 */
 	&message_handlers,  /* RFC 6121 section 5, 0184, 0203, 0308, 0333, 0359, 0424, 0444, 0461 */
+	&roster_handlers,   /* RFC 6121 section 2 */
 	&blocking_handlers, /* XEP-0191 */
 	&private_handlers,  /* XEP-0049, 0083 */
 	&account_handlers,  /* XEP-0077 password change */
