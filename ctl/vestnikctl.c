@@ -19,6 +19,7 @@ struct call {
 	int argc;
 	char **argv;             /* words after the verb */
 	const char *password;    /* --password P */
+	const char *domain;      /* --domain D: default the first of the server */
 	bool dry_run, admin, force, disable_missing;
 };
 
@@ -110,15 +111,18 @@ static int read_file(const char *name, struct buf *b)
 static int org_import(const struct call *c)
 {
 	struct buf csv;
-	char path[128];
+	char path[512];
+	char *domain = curl_easy_escape(NULL, c->domain ? c->domain : "", 0);
 
 	buf_init(&csv, 250u << 20);
 	if (read_file(c->argv[0], &csv)) {
 		fprintf(stderr, "vestnikctl: cannot read %s: %m\n", c->argv[0]);
 		buf_clear(&csv);
+		curl_free(domain);
 		return 1;
 	}
-	snprintf(path, sizeof path, "/api/v1/org/import?dry_run=%d&disable_missing=%d", c->dry_run, c->disable_missing);
+	snprintf(path, sizeof path, "/api/v1/org/import?dry_run=%d&disable_missing=%d&domain=%s", c->dry_run, c->disable_missing, domain);
+	curl_free(domain);
 	int code = request(c, "POST", path, buf_str(&csv), "text/csv", show_import);
 	buf_clear(&csv);
 	return code;
@@ -230,7 +234,7 @@ static const struct verb {
 	int (*run)(const struct call *c);
 	const char *usage;
 } verbs[] = {
-	{ "org", "import", 1, 1, org_import, "org import FILE.csv [--dry-run] [--disable-missing]" },
+	{ "org", "import", 1, 1, org_import, "org import FILE.csv [--domain D] [--dry-run] [--disable-missing]" },
 	{ "org", "show", 0, 0, org_show, "org show" },
 	{ "user", "add", 1, 1, user_add, "user add LOGIN[@DOMAIN] [--password P] [--admin] [--force]" },
 	{ "user", "passwd", 1, 1, user_passwd, "user passwd LOGIN[@DOMAIN] [--password P]" },
@@ -267,6 +271,7 @@ static bool parse(int argc, char **argv, struct call *c)
 		bool known = false;
 		if (strcmp(argv[i], "-s") == 0 && i + 1 < argc) c->socket = argv[++i];
 		else if (strcmp(argv[i], "--password") == 0 && i + 1 < argc) c->password = argv[++i];
+		else if (strcmp(argv[i], "--domain") == 0 && i + 1 < argc) c->domain = argv[++i];
 		else if (argv[i][0] != '-' || strcmp(argv[i], "-") == 0) c->argv[c->argc++] = argv[i];
 		else {
 			for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)

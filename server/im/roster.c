@@ -288,6 +288,13 @@ static void send_type(struct change *c, enum sub_type type)
 
 static void at_me(struct change *c)
 {
+	struct user *u = user_find(c->me.jid.full);
+	if (u && c->reply && c->me.gained_sight) { /* asked and answered in one commit: both steps are shown (RFC 6121 3.1.2 and 3.1.6) */
+		struct roster_item asked = c->me.item;
+		asked.to = false;
+		asked.ask = true;
+		push_item(u, &asked, c->me.version);
+	}
 	show_side(&c->me, c->other.jid.full);
 	if (c->reply) presence_post(c->other.jid.full, &c->me.jid, STR("subscribed"), STR_NONE, NULL);
 	if (c->me.gained_sight) presence_reveal(c->other.jid.full, c->me.jid.full, true);

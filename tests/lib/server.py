@@ -237,7 +237,7 @@ class Vestnik(Server):
         with open(path, "w") as f:
             f.write(csv_text)
         more = ["--domain", domain] if domain and domain != self.domains[0] else []
-        return self.ctl("org", "import", path, *more, *args)
+        return self.ctl("org", "import", "--disable-missing", path, *more, *args)
 
 
 class Prosody(Server):
