@@ -6,6 +6,7 @@ import ctypes
 import glob
 import hashlib
 import hmac
+import json
 import os
 import shutil
 import signal
@@ -108,15 +109,31 @@ class Server:
                     tail = f.read()[-1500:]
                 self.stop()
                 raise RuntimeError("%s did not start: %s" % (self.name, tail))
-            time.sleep(0.1)
+            time.sleep(0.02)
         self.started()
 
     def ready(self):
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
+        """It answers a stream header with features."""
+        header = "<stream:stream to='%s' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>" % DOMAIN
+        got = b""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                s.sendall(header.encode())
+                while b"features" not in got:
+                    some = s.recv(4096)
+                    if not some:
+                        return False
+                    got += some
+            return True
+        except OSError:
+            return False
 
     def started(self):
         pass
+
+    def memory_mb(self):
+        with open("/proc/%d/smaps_rollup" % self.process.pid) as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("Rss:")) / 1024
 
     def stop(self):
         if not self.process:
@@ -276,6 +293,7 @@ class ProsodySqlite(Prosody):
 
 class Vestnik(Server):
     name = "vestnik"
+    grown = None  # (accounts, messages): started on a data directory made by bench/fill, whose numbers are then in self.filled
 
     @classmethod
     def installed(cls):
@@ -292,12 +310,21 @@ class Vestnik(Server):
     def launch(self, accounts, archive, see_all):
         self.accounts, self.see_all = accounts, see_all
         cert, key, _ = certificate(self.folder)
+        if self.grown:
+            os.makedirs(self.home + "/data", mode=0o700)
+            got = subprocess.run([self.program("bench/fill"), self.home + "/data", DOMAIN, *map(str, self.grown)], stdout=subprocess.PIPE,
+                                 text=True, check=True, preexec_fn=die_with_parent)
+            self.filled = json.loads(got.stdout)
+        self.launched = time.monotonic()
         config = self.write("vestnik.yaml", VESTNIK_YAML.format(home=self.home, domain=DOMAIN, port=self.port, tls_port=self.tls_port,
                                                                 cert=cert, key=key, see="company" if see_all else "department"))
         return self.spawn([self.program("vestnikd"), "-c", config])
 
     def started(self):
         """Everybody in one department where all see each other, else each in a department of his own."""
+        self.start_s = time.monotonic() - self.launched
+        if not self.accounts:
+            return
         rows = ["id,login,password,full_name,department,position,email,phone,head"]
         for i in range(self.accounts):
             rows.append("%d,u%d,%s,User %d,%s,,,,no" % (i + 1, i, PASSWORD, i, "Company" if self.see_all else "Company/Room %d" % i))
