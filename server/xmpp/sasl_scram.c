@@ -107,7 +107,7 @@ static const char *parse_first(struct sasl *s, struct str data, struct first *f)
 {
 	struct str rest = data, part, name;
 
-	if (!str_utf8_valid(data) || memchr(data.p, 0, data.n))
+	if (str_empty(data) || !str_utf8_valid(data) || memchr(data.p, 0, data.n))
 		return "The message is not UTF-8 text";
 	if (!gs2_flag(&rest, f) || rest.p == NULL)
 		return "The GS2 header is malformed";
@@ -215,7 +215,7 @@ static bool parse_final(struct sasl *s, struct str data, struct str *out_binding
 	struct scram *sc = &s->scram;
 	struct str rest = data, proof = STR_NONE;
 
-	if (!str_utf8_valid(data) || memchr(data.p, 0, data.n))
+	if (str_empty(data) || !str_utf8_valid(data) || memchr(data.p, 0, data.n))
 		return false;
 	for (size_t i = data.n; i-- > 0;)
 		if (data.p[i] == ',') {
