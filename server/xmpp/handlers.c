@@ -10,6 +10,8 @@ const struct handler_table *const handler_tables[] = {
 	&message_handlers,  /* RFC 6121 section 5, 0184, 0203, 0308, 0333, 0359, 0424, 0444, 0461 */
 	&roster_handlers,   /* RFC 6121 section 2 */
 	&blocking_handlers, /* XEP-0191 */
+	&vcard_handlers,    /* XEP-0054 */
+	&last_handlers,     /* XEP-0012 */
 	&private_handlers,  /* XEP-0049, 0083 */
 	&account_handlers,  /* XEP-0077 password change */
 	&mam_handlers,      /* XEP-0313 */
