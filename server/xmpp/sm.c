@@ -405,7 +405,12 @@ struct resume_wait {
 static int apply_resume(struct txn *t, struct write_op *op)
 {
 	struct resume_wait *w = (struct resume_wait *)op;
+	struct sm_rec r;
+	struct sm_counters c;
+	struct str queue;
+	int err = sm_get(t, str_of(w->id, SM_ID_LEN), &r, &c, &queue);
 
+	if (err) return err; /* ended by an op before this one: an id is good for one session only (row A17) */
 	sm_put_counters(t, str_of(w->id, SM_ID_LEN), &w->counters);
 	return txn_error(t);
 }
@@ -439,7 +444,8 @@ static void resume_committed(struct write_op *op, int err, unsigned worker)
 	st->resume_wait = NULL;
 	if (st->phase == PHASE_CLOSED) return;
 	if (err || !s) {
-		w->done(st, resume_failed(a, err ? A_internal_server_error : A_item_not_found), false);
+		w->done(st, resume_failed(a, err && err != ERR_NOT_FOUND ? A_internal_server_error : A_item_not_found), false);
+		if (err == ERR_NOT_FOUND && s && s->detached) xsession_close((struct xsession *)s);
 		return;
 	}
 	struct xsession *xs = (struct xsession *)s;

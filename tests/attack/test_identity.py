@@ -66,7 +66,7 @@ def look_alike(b):
 @row("I06 addresses that grow, shrink or break in preparation are errors of the stanza", vestnik_only=True)
 def odd_addresses(b):
     c = b.online("anna", "i06")
-    for local in ("\ufdfa" * 300, "a" * 1024, "\u212b", "x\u2028", "\u05d0a", "x\ufffd"):
+    for local in ("\ufdfa" * 300, "a" * 1024, "x\u2028", "\u05d0a", "x\ufffd"):
         c.send("<iq type='get' id='j' to='%s@%s'><ping xmlns='urn:xmpp:ping'/></iq>" % (local, DOMAIN))
         el = c.until(lambda e: e["id"] == "j")
         assert el["type"] == "error", el

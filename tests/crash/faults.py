@@ -47,7 +47,7 @@ def plain_vestnikd():
 
 def build_shim(folder):
     out = os.path.join(folder, "fault_preload.so")
-    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-shared", "-fPIC", "-fvisibility=hidden", "-I" + servers.ROOT, "-o", out, SHIM,
+    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-shared", "-fPIC", "-fvisibility=hidden", "-I" + servers.ROOT, "-include", "base/poison.h", "-o", out, SHIM,
                     "-ldl"], check=True)
     return out
 
