@@ -1,5 +1,5 @@
 /*
- * fill DIR DOMAIN ACCOUNTS MESSAGES: makes the data directory of a grown company, without a server, and tells what storing a
+ * fill DIR DOMAIN PASSWORD ACCOUNTS MESSAGES: makes the data directory of a grown company, without a server, and tells what storing a
  * message cost at its beginning and at its end, between the same 100 pairs (1,000 at a time; CPU of this process, and by the
  * clock); "spread" is the cost of those in between, which go to all accounts in turn and so touch the most pages. Used by
  * `run growth`, which then starts the server on it. Prints one JSON object.
@@ -32,18 +32,18 @@ static struct cost measured(unsigned n)
 
 int main(int argc, char **argv)
 {
-	if (argc != 5) {
-		fprintf(stderr, "usage: fill DIR DOMAIN ACCOUNTS MESSAGES\n");
+	if (argc != 6) {
+		fprintf(stderr, "usage: fill DIR DOMAIN PASSWORD ACCOUNTS MESSAGES\n");
 		return 2;
 	}
-	unsigned accounts = (unsigned)strtoul(argv[3], NULL, 10), messages = (unsigned)strtoul(argv[4], NULL, 10);
+	unsigned accounts = (unsigned)strtoul(argv[4], NULL, 10), messages = (unsigned)strtoul(argv[5], NULL, 10);
 	unsigned part = messages / 5 < 100000 ? messages / 5 : 100000;
 	if (accounts < 2 || part < 1000) {
 		fprintf(stderr, "fill: at least 2 accounts and 5000 messages\n");
 		return 2;
 	}
 	rig_open(argv[1], accounts / 2);
-	rig_accounts(argv[2], accounts);
+	rig_accounts(argv[2], argv[3], accounts);
 	rig_active(ACTIVE_PAIRS);
 	rig_messages(part / 10, 1000); /* warm */
 	struct cost first = measured(part);

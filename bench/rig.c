@@ -28,6 +28,7 @@ static struct {
 	pthread_cond_t cond;
 	struct write_batch *batches[RING];
 	unsigned head, tail, pairs, active;
+	struct scram_keys keys[HASH_KINDS]; /* of every account */
 	uint32_t number;
 	uint64_t done;
 } rig = { .lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER };
@@ -64,11 +65,7 @@ static int accounts_apply(struct txn *t, struct write_op *op)
 					    .email = STR("someone@example.org") };
 		r.local = str_of(login, (size_t)snprintf(login, sizeof login, "u%u", i));
 		p.full_name = str_of(name, (size_t)snprintf(name, sizeof name, "Person Number %u", i));
-		for (unsigned k = 0; k < HASH_KINDS; k++) {
-			r.scram[k].iterations = 4096;
-			r.scram[k].salt_n = 16;
-			r.scram[k].present = true;
-		}
+		memcpy(r.scram, rig.keys, sizeof r.scram);
 		err = account_create(t, &r);
 		if (i % PEOPLE_PER_DEPARTMENT == 0) {
 			struct org_dept_rec d = { .id = org_next_dept(t, o->domain), .name = p.full_name };
@@ -149,8 +146,25 @@ void rig_active(unsigned pairs)
 	rig.active = pairs < rig.pairs ? pairs : rig.pairs;
 }
 
-void rig_accounts(const char *domain, unsigned n)
+/* Stored and server key of RFC 5802 section 3, once for all accounts. */
+static void derive_keys(const char *password)
 {
+	static const char salt[16] = "0123456789abcde";
+	for (unsigned k = 0; k < HASH_KINDS; k++) {
+		struct scram_keys *s = &rig.keys[k];
+		uint8_t salted[HASH_MAX], client[HASH_MAX];
+		*s = (struct scram_keys){ .iterations = 4096, .salt_n = sizeof salt, .present = true };
+		memcpy(s->salt, salt, sizeof salt);
+		pbkdf2(k, str_c(password), str_of(salt, sizeof salt), s->iterations, salted);
+		hmac(k, str_of((char *)salted, digest_size(k)), STR("Client Key"), client);
+		digest(k, str_of((char *)client, digest_size(k)), s->stored_key);
+		hmac(k, str_of((char *)salted, digest_size(k)), STR("Server Key"), s->server_key);
+	}
+}
+
+void rig_accounts(const char *domain, const char *password, unsigned n)
+{
+	derive_keys(password);
 	for (unsigned i = 0; i < n; i += ACCOUNTS_PER_OP) {
 		uint32_t some = n - i < ACCOUNTS_PER_OP ? n - i : ACCOUNTS_PER_OP;
 		uint64_t wanted = rig.done + 1;

@@ -10,8 +10,8 @@ struct rig_counts {
 void rig_open(const char *dir, unsigned pairs);
 /* Only so many of the pairs, evenly spread, take part from now on. */
 void rig_active(unsigned pairs);
-/* Makes n accounts u0, u1, ... of a domain with full records, each a person of the company structure. */
-void rig_accounts(const char *domain, unsigned n);
+/* Makes n accounts u0, u1, ... of a domain, all with this password, each a person of the company structure. */
+void rig_accounts(const char *domain, const char *password, unsigned n);
 /* Stores n messages, `batch` under way at a time, and waits until they are committed. A refused one ends the program. */
 void rig_messages(unsigned n, unsigned batch);
 struct rig_counts rig_counts(void);

@@ -312,7 +312,7 @@ class Vestnik(Server):
         cert, key, _ = certificate(self.folder)
         if self.grown:
             os.makedirs(self.home + "/data", mode=0o700)
-            got = subprocess.run([self.program("bench/fill"), self.home + "/data", DOMAIN, *map(str, self.grown)], stdout=subprocess.PIPE,
+            got = subprocess.run([self.program("bench/fill"), self.home + "/data", DOMAIN, PASSWORD, *map(str, self.grown)], stdout=subprocess.PIPE,
                                  text=True, check=True, preexec_fn=die_with_parent)
             self.filled = json.loads(got.stdout)
         self.launched = time.monotonic()
