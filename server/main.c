@@ -343,6 +343,18 @@ static void sweep(void)
 	mem_relax();
 }
 
+#define TICK_MS 500
+
+/* The store refuses everything until the process starts anew (M18): nothing acknowledged is lost by leaving at once, and the service manager starts us
+ * again (row D06). */
+static void leave_if_panicked(void)
+{
+	if (!store_panicked(im.store)) return;
+	log_error("store.panic", LC("text", "the disk failed in the middle of a commit; the server ends so that it can be started again"));
+	log_report_dropped(true);
+	_exit(1);
+}
+
 /* Every worker answered the last question: only then the watchdog is fed, so a stuck worker ends in a restart. */
 static atomic_bool beat_answered = true;
 
@@ -365,7 +377,7 @@ static void feed_watchdog(void)
 
 static void run(void)
 {
-	unsigned watchdog = service_watchdog_ms(), tick = watchdog && watchdog < 10000 ? watchdog : 10000;
+	unsigned watchdog = service_watchdog_ms(), tick = watchdog && watchdog < TICK_MS ? watchdog : TICK_MS;
 	uint64_t last_sweep = clock_mono_ms();
 
 	log_info("server.ready", LC("version", PACKAGE_VERSION), LC("data", opt.data), LU("workers", threads_count()));
@@ -374,6 +386,7 @@ static void run(void)
 		enum signal_event e = signal_wait(tick);
 		if (e == SIGNAL_STOP) return;
 		if (e == SIGNAL_RELOAD) reload();
+		leave_if_panicked();
 		feed_watchdog();
 		log_report_dropped(false);
 		if (clock_mono_ms() - last_sweep < 60000) continue;

@@ -13,6 +13,9 @@
  *                              to make room)
  *   FAULT_PRELOAD_LOG=FILE     one line per injected fault: CALL PASS ERROR PATH
  */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <errno.h>
 #include <dlfcn.h>
 #include <fcntl.h>
