@@ -52,9 +52,9 @@ RATE = [Row("throughput", "ops_per_s", "/s", less=False), Row("server CPU per me
 TIMES = [Row("p50", "p50_us", "ms", factor=1e-3), Row("p99", "p99_us", "ms", factor=1e-3)]
 
 WORKS = [
-    Work("login_plain", "login PLAIN", "login", LOGIN, {"mechanism": "PLAIN", "users": 200, "seconds": 4}, ("users",)),
-    Work("login_scram", "login SCRAM-SHA-1", "login", LOGIN[1:], {"users": 200, "seconds": 4}, ("users",)),
-    Work("login_tls", "login SCRAM-SHA-1 over TLS (ECDSA P-256)", "login", LOGIN[1:], {"users": 200, "seconds": 4}, ("users",), tls=True),
+    Work("login_plain", "login PLAIN", "login", LOGIN, {"mechanism": "PLAIN", "users": 200, "seconds": 4}),
+    Work("login_scram", "login SCRAM-SHA-1", "login", LOGIN[1:], {"users": 200, "seconds": 4}),
+    Work("login_tls", "login SCRAM-SHA-1 over TLS (ECDSA P-256)", "login", LOGIN[1:], {"users": 200, "seconds": 4}, tls=True),
     Work("idle", "idle sessions", "idle", IDLE, {"users": 2000, "seconds": 3}, ("users",)),
     Work("idle_tls", "idle sessions, TLS", "idle", IDLE, {"users": 2000, "seconds": 3}, ("users",), tls=True),
     Work("msg_w1", "1:1, window 1", "msg", RATE + TIMES[:1], {"pairs": 100, "window": 1, "seconds": 4}),
