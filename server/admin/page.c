@@ -12,14 +12,14 @@ struct texts {
 static const struct texts english = {
 	"en", "vestnik", "The company messenger is running.", "Connect with a Jabber client", "Domain", "Port", "Login", "Password", "Encryption",
 	"your login@", "the one of your account", "STARTTLS, always on",
-	"Gajim, Psi, Pidgin, Conversations, Miranda NG and other XMPP clients work as they are: add an account with these data and your colleagues appear by department.",
-	"Your company", "people in the contact list",
+	"Use Gajim, Psi, Pidgin, Conversations, Miranda NG or another XMPP client: add an account with these data and your colleagues appear by department.",
+	"Your company", "People in the contact list: ",
 };
 static const struct texts russian = {
 	"ru", "vestnik", "Мессенджер компании работает.", "Подключение Jabber-клиента", "Домен", "Порт", "Логин", "Пароль", "Шифрование",
 	"ваш логин@", "пароль вашей учётной записи", "STARTTLS, всегда включено",
 	"Подходят Gajim, Psi, Pidgin, Conversations, Miranda NG и другие клиенты XMPP: добавьте учётную запись с этими данными, и коллеги появятся по отделам.",
-	"Ваша компания", "человек в списке контактов",
+	"Ваша компания", "Людей в списке контактов: ",
 };
 
 static const char style[] =
@@ -30,7 +30,8 @@ static const char style[] =
 	".lead{color:var(--soft);margin:0 0 2rem}.lead::before{content:'';display:inline-block;width:.6rem;height:.6rem;border-radius:50%;"
 	"background:var(--dot);margin-right:.5rem}section{background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:1.5rem;"
 	"margin-bottom:1rem}dl{display:grid;grid-template-columns:max-content 1fr;gap:.5rem 1.5rem;margin:0 0 1rem}dt{color:var(--soft)}"
-	"dd{margin:0;font-weight:600;overflow-wrap:anywhere}p{margin:0}";
+	"dd{margin:0;font-weight:600;overflow-wrap:anywhere}p{margin:0}"
+	"@media(max-width:30rem){main{padding-top:2rem}section{padding:1.25rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}}";
 
 static void add_text(struct buf *b, struct str s)
 {
@@ -66,8 +67,8 @@ static void page(struct http_request *rq)
 	add_pair(&b, t->login, t->login_is, im.domains[0]);
 	add_pair(&b, t->password, t->password_is, "");
 	add_pair(&b, t->security, t->security_is, "");
-	buf_printf(&b, "</dl><p>%s</p></section><section><h2>%s</h2><p>%zu %s</p></section></main></body></html>\n", t->clients, t->people, people,
-		   t->people_in);
+	buf_printf(&b, "</dl><p>%s</p></section><section><h2>%s</h2><p>%s%zu</p></section></main></body></html>\n", t->clients, t->people, t->people_in,
+		   people);
 	http_answer(rq, 200, "text/html; charset=utf-8", buf_str(&b), "Vary: Accept-Language\r\n");
 	buf_clear(&b);
 }

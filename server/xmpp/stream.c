@@ -376,6 +376,7 @@ static void on_data(struct conn *c, const char *data, size_t n)
 		n -= used;
 		if (!st->want_restart) return;
 		st->want_restart = false;
+		if (st->starting_tls) n = str_trim(str_of(data, n)).n; /* go-sendxmpp ends its <starttls/> with a line end: thrown away */
 		if (n && st->starting_tls) { /* row A05: bytes glued behind <starttls/> */
 			stream_error(st, "policy-violation", "Nothing may follow <starttls/> before encryption");
 			return;

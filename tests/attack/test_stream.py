@@ -156,6 +156,17 @@ def injection(b):
     c.close()
 
 
+@row("A05 white space behind <starttls/> is thrown away: go-sendxmpp ends it with a line end", vestnik_only=True)
+def blank_behind_starttls(b):
+    c = b.opened(port="starttls")
+    c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/> \r\n")
+    el = c.stanza()
+    assert el.name == "proceed", "answered by %s" % el
+    c.start_tls()
+    c.open()
+    c.close()
+
+
 @row("X17 bytes glued behind <auth/> do not run before the login is decided", vestnik_only=True)
 def glued_auth(b):
     watch = b.online("boris", "w")
