@@ -162,8 +162,6 @@ static int open_listeners(struct err_msg *msg)
 				  ? listener_open(l[i].address, (unsigned)l[i].port, accept_xmpp, (void *)&listeners[l[i].tls], msg)
 				  : control_listen(l[i].address, (unsigned)l[i].port, l[i].tls == LISTEN_DIRECT ? present_direct : NULL, msg);
 		if (err) return err;
-		log_info("listen", LC("protocol", l[i].protocol == LISTEN_XMPP ? "xmpp" : "http"), LC("address", l[i].address),
-			 LU("port", l[i].port));
 	}
 	return control_listen_unix(opt.control_socket, msg);
 }
@@ -219,9 +217,9 @@ static int start(struct err_msg *msg)
 	int err;
 
 	if ((err = open_store(msg)) != 0) return err;
-	if ((err = load_tls(&opt, msg)) != 0) return err;
 	if ((err = threads_init(workers > WORKERS_MAX ? WORKERS_MAX : workers)) != 0) return err_set(msg, err, "cannot make worker threads: %s", err_text(err));
 	if ((err = open_listeners(msg)) != 0) return err;
+	if ((err = load_tls(&opt, msg)) != 0) return err;
 	if ((err = org_load(msg)) != 0) return err;
 	if ((err = im_writer_start()) != 0) return err_set(msg, err, "cannot start the writer thread: %s", err_text(err));
 	if ((err = helpers_start(workers)) != 0 || (err = threads_start(worker_init, worker_fini)) != 0)
@@ -310,6 +308,8 @@ static void stop(void)
 	listener_free_all();
 	control_stop();
 	store_close(im.store);
+	tls_context_unref(atomic_load(&tls_starttls));
+	tls_context_unref(atomic_load(&tls_direct));
 	log_info("server.stopped");
 }
 
@@ -375,11 +375,20 @@ static void feed_watchdog(void)
 	fanout(beat, &beat_answered, beat_done);
 }
 
+static void log_listeners(void)
+{
+	const struct listen_option *l = opt.listen.v;
+
+	for (size_t i = 0; i < opt.listen.n; i++)
+		log_info("listen", LC("protocol", l[i].protocol == LISTEN_XMPP ? "xmpp" : "http"), LC("address", l[i].address), LU("port", l[i].port));
+}
+
 static void run(void)
 {
 	unsigned watchdog = service_watchdog_ms(), tick = watchdog && watchdog < TICK_MS ? watchdog : TICK_MS;
 	uint64_t last_sweep = clock_mono_ms();
 
+	log_listeners();
 	log_info("server.ready", LC("version", PACKAGE_VERSION), LC("data", opt.data), LU("workers", threads_count()));
 	service_notify("READY=1");
 	for (;;) {

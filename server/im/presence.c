@@ -195,7 +195,8 @@ static void tell_sessions(const struct change *c)
 
 	list_each_safe(s, &home()->sessions, struct session, of_home) {
 		if (!s->available) continue;
-		if (c->quiet_to_self && str_eq(s->jid.full, c->full.full)) continue;
+		/* Nobody hears of his own end: a new session of the same name follows an old one (conflict). */
+		if ((c->quiet_to_self || !c->available) && str_eq(s->jid.full, c->full.full)) continue;
 		if (s->user != last) {
 			last = s->user;
 			sees = user_sees(last, c->id, bare);
