@@ -63,6 +63,25 @@ static struct tls_context *present_direct(void)
 	return present(&tls_direct);
 }
 
+/* A reader may be between load and ref, so former contexts are kept until the end: reloads are rare and contexts small. Main thread. */
+static struct tls_context **retired;
+static size_t n_retired;
+
+static void retire(struct tls_context *c)
+{
+	if (!c) return;
+	retired = mem_realloc(retired, (n_retired + 1) * sizeof(struct tls_context *));
+	retired[n_retired++] = c;
+}
+
+static void unload_tls(void)
+{
+	retire(atomic_exchange(&tls_starttls, NULL));
+	retire(atomic_exchange(&tls_direct, NULL));
+	while (n_retired) tls_context_unref(retired[--n_retired]);
+	mem_free(retired);
+}
+
 static int load_tls(const struct options *o, struct err_msg *msg)
 {
 	struct tls_options t = {
@@ -82,9 +101,8 @@ static int load_tls(const struct options *o, struct err_msg *msg)
 		tls_context_unref(a);
 		return err;
 	}
-	/* The former contexts stay referenced for ever: a reader may be between load and ref. Reloads are rare and contexts small. */
-	atomic_store_explicit(&tls_starttls, a, memory_order_release);
-	atomic_store_explicit(&tls_direct, b, memory_order_release);
+	retire(atomic_exchange_explicit(&tls_starttls, a, memory_order_acq_rel));
+	retire(atomic_exchange_explicit(&tls_direct, b, memory_order_acq_rel));
 	return 0;
 }
 
@@ -308,8 +326,7 @@ static void stop(void)
 	listener_free_all();
 	control_stop();
 	store_close(im.store);
-	tls_context_unref(atomic_load(&tls_starttls));
-	tls_context_unref(atomic_load(&tls_direct));
+	unload_tls();
 	log_info("server.stopped");
 }
 

@@ -1,6 +1,8 @@
 /* The option table of the daemon: what vestnik.yml may say, read, checked and printed from here. Main thread. */
 #include "server/options.h"
+#include "base/mem.h"
 #include "server/im/im.h"
+#include "xml/jid.h"
 #include <arpa/inet.h>
 #include <stddef.h>
 #include <string.h>
@@ -56,12 +58,35 @@ static bool is_loopback(const char *address)
 	return strcmp(address, "::1") == 0 || strcmp(address, "localhost") == 0;
 }
 
+/* Prepares a domain in place (RFC 7622 section 3.2); names that no address could have are refused. */
+static int prepare_domain(const char *name, char **domain, struct err_msg *msg)
+{
+	struct arena *a = arena_new(4096);
+	struct str in = str_c(*domain), out;
+	bool bad = jid_prep_domain(a, in, &out) != 0 || str_find(out, ' ') >= 0 || str_find(out, '@') >= 0 || str_find(out, '/') >= 0 ||
+		   out.p[0] == '.' || strstr(*domain, "..") != NULL;
+
+	if (!bad) {
+		char *copy = str_dup(out);
+		mem_free(*domain);
+		*domain = copy;
+	}
+	arena_free(a);
+	return bad ? err_set(msg, ERR_SYNTAX, "%s: domains: \"%s\" is not a domain name", name, *domain) : 0;
+}
+
 static int check(const char *name, const struct options *o, struct err_msg *msg)
 {
+	char **domains = o->domains.v;
+
 	const struct listen_option *l = o->listen.v;
 
 	if ((o->tls_certificate[0] != '\0') != (o->tls_key[0] != '\0'))
 		return err_set(msg, ERR_SYNTAX, "%s: tls.certificate and tls.key go together: give both or none", name);
+	for (size_t i = 0; i < o->domains.n; i++) {
+		int err = prepare_domain(name, &domains[i], msg);
+		if (err) return err;
+	}
 	for (size_t i = 0; i < o->listen.n; i++) {
 		if (l[i].protocol == LISTEN_XMPP && l[i].tls == LISTEN_NONE && !is_loopback(l[i].address))
 			return err_set(msg, ERR_SYNTAX,
