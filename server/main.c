@@ -251,7 +251,10 @@ static void reload(void)
 	struct err_msg msg;
 
 	service_notify("RELOADING=1");
-	if (options_load(config_file, &fresh, &msg) || load_tls(&fresh, &msg)) {
+	int err = options_load(config_file, &fresh, &msg); /* after an error there is nothing to free */
+	bool loaded = !err;
+	if (!err) err = load_tls(&fresh, &msg);
+	if (err) {
 		log_error("reload.failed", LC("text", msg.text));
 	} else {
 		opt.limits = fresh.limits;
@@ -261,6 +264,7 @@ static void reload(void)
 		apply_options();
 		log_info("reload.done");
 	}
+	if (loaded) conf_clear(option_table, &fresh);
 	service_notify("READY=1");
 }
 
