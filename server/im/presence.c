@@ -474,7 +474,7 @@ static void reveal_arrived(void *data)
 	struct user *u = user_find(v->to);
 	struct person *p = hash_get(mirror, v->about);
 
-	if (!u || !p) return;
+	if (!u || !p || (v->visible && is_blocked(u, v->about))) return;
 	list_each_safe(s, &u->sessions, struct session, of_user) {
 		if (!s->available) continue;
 		list_each_safe(r, &p->resources, struct resource, link) {

@@ -43,11 +43,13 @@ static struct str status_of(struct arena *a, struct str payload)
 
 static void last_seen(struct request *rq)
 {
-	uint32_t id = rq->addressee & TO_OWN ? rq->session->user->id : peer_get(&rq->to)->id;
-	struct str payload, status, bare = rq->addressee & TO_OWN ? rq->session->user->jid.full : rq->to.full;
+	bool own = rq->addressee & TO_OWN;
+	const struct peer *peer = peer_get(own ? &rq->session->user->jid : &rq->to);
+	uint32_t id = peer->id;
+	struct str payload, status, bare = own ? rq->session->user->jid.full : rq->to.full;
 	uint64_t wall_ms;
 
-	if (!id || !presence_may_see(rq->session->user->id, id) || peer_blocks(peer_get(&rq->to), &rq->session->jid)) {
+	if (!id || !presence_may_see(rq->session->user->id, id) || (!own && peer_blocks(peer, &rq->session->jid))) {
 		reply_error(rq, "auth", A_forbidden, "You may not see when this person was here");
 		return;
 	}

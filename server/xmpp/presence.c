@@ -90,7 +90,9 @@ static void subscription(struct request *rq)
 		chunk_unref(payload);
 		return; /* nobody subscribes to a server or to himself */
 	}
-	roster_subscription(rq->session, &to, rq->type, rq->id, payload, subscription_done, reply_later(rq));
+	struct pending *p = reply_later(rq);
+	pending_is_fast(p);
+	roster_subscription(rq->session, &to, rq->type, rq->id, payload, subscription_done, p);
 	chunk_unref(payload);
 }
 
