@@ -8,7 +8,7 @@
 struct conn {
 	const struct conn_events *ev;
 	void *user;
-	struct buf out;
+	struct buf out, given; /* given: input that was handed back or came while paused */
 	struct deferred turn;
 	uint64_t id, tx;
 	unsigned pauses;
@@ -24,6 +24,12 @@ static void turn(struct deferred *d)
 
 	if (c->closed)
 		return;
+	if (c->given.n && !c->pauses && !c->closing) {
+		size_t n;
+		char *p = buf_take(&c->given, &n);
+		c->ev->on_data(c, p, n);
+		mem_free(p);
+	}
 	if (c->ev->on_drained)
 		c->ev->on_drained(c);
 	if (c->closing) {
@@ -41,6 +47,7 @@ struct conn *conn_new(int fd, const struct conn_events *ev, void *user, struct t
 		close(fd);
 	*c = (struct conn){ .ev = ev, .user = user, .id = ++ids, .turn = { .run = turn } };
 	buf_init(&c->out, 64 << 20);
+	buf_init(&c->given, 1 << 20);
 	return last = c;
 }
 
@@ -53,7 +60,9 @@ bool fake_conn_feed(struct conn *c, const char *data, size_t n)
 {
 	if (c->closing)
 		return false;
-	if (n)
+	if (c->given.n || c->pauses)
+		buf_add(&c->given, data, n);
+	else if (n)
 		c->ev->on_data(c, data, n);
 	return !c->closing;
 }
@@ -83,6 +92,7 @@ void fake_conn_free(struct conn *c)
 	assert(c->closed);
 	loop_undefer(&c->turn);
 	buf_clear(&c->out);
+	buf_clear(&c->given);
 	mem_free(c);
 }
 
@@ -150,6 +160,7 @@ void conn_resume(struct conn *c)
 {
 	assert(c->pauses > 0);
 	c->pauses--;
+	loop_defer(loop_self(), &c->turn);
 }
 bool conn_is_paused(const struct conn *c)
 {
@@ -221,12 +232,19 @@ void conn_charge_stanza(struct conn *c)
 	(void)c;
 }
 
-/* One worker: nothing moves, nothing is given back. */
 void conn_unread(struct conn *c, const char *data, size_t n)
 {
-	(void)c, (void)data, (void)n;
-	abort();
+	struct buf front;
+
+	buf_init(&front, 1 << 20);
+	buf_add(&front, data, n);
+	buf_str_add(&front, buf_str(&c->given));
+	buf_clear(&c->given);
+	c->given = front;
+	loop_defer(loop_self(), &c->turn);
 }
+
+/* One worker: nothing moves. */
 void conn_detach(struct conn *c)
 {
 	(void)c;
