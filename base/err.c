@@ -72,8 +72,16 @@ int err_set(struct err_msg *msg, int code, const char *fmt, ...)
 	if (msg) {
 		va_list ap;
 		va_start(ap, fmt);
-		(void)vsnprintf(msg->text, sizeof(msg->text), fmt, ap);
+		int n = vsnprintf(msg->text, sizeof(msg->text), fmt, ap);
 		va_end(ap);
+		if (n >= (int)sizeof(msg->text)) { /* cut: not in the middle of a character */
+			char *end = msg->text + sizeof(msg->text) - 1;
+			do
+				end--;
+			while (end > msg->text && ((unsigned char)*end & 0xc0) == 0x80);
+			if ((unsigned char)*end >= 0xc0)
+				*end = 0;
+		}
 	}
 	return code;
 }

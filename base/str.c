@@ -227,6 +227,15 @@ size_t str_utf8_next(struct str s, uint32_t *out_cp)
 	return s.n > 0 ? decode(s, out_cp) : 0;
 }
 
+struct str str_utf8_cut(struct str s, size_t max_bytes)
+{
+	if (s.n <= max_bytes)
+		return s;
+	for (s.n = max_bytes; s.n && ((unsigned char)s.p[s.n] & 0xc0) == 0x80; s.n--)
+		;
+	return s;
+}
+
 bool str_utf8_valid(struct str s)
 {
 	while (s.n > 0) {

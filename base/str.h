@@ -45,6 +45,8 @@ int str_u64(struct str s, uint64_t max, uint64_t *out);
 size_t str_utf8_next(struct str s, uint32_t *out_cp);
 /* Strict UTF-8 (no overlongs, surrogates, > U+10FFFF; RFC 3629). */
 bool str_utf8_valid(struct str s);
+/* The front of s, at most max bytes and never half a character; of valid UTF-8 it is valid. */
+struct str str_utf8_cut(struct str s, size_t max_bytes);
 /* Strict UTF-8 and every code point an XML 1.0 Char: the one validator for all text entering stanzas (row X10). */
 bool str_xml_valid(struct str s);
 /* malloc'ed NUL-terminated copy; free with mem_free. Never NULL. */

@@ -33,7 +33,7 @@ static void header_field(struct reader *r, struct str name)
 
 	if (c < 0 || r->seen[c])
 		r->err = err_set(r->msg, ERR_SYNTAX, "line 1: %s column \"%.*s\"; known are id,login,password,full_name,department,position,email,phone,head",
-				 c < 0 ? "unknown" : "doubled", STR_ARG(str_of(name.p, name.n < 60 ? name.n : 60)));
+				 c < 0 ? "unknown" : "doubled", STR_ARG(str_utf8_cut(name, 60)));
 	else r->seen[c] = true;
 	r->map[r->field] = c;
 }
@@ -46,11 +46,11 @@ static void on_field(void *p, size_t n, void *ctx)
 	if (r->err) return;
 	if (r->field >= FIELDS_MAX) {
 		r->err = err_set(r->msg, ERR_LIMIT, "line %zu: more than %d fields", r->line, FIELDS_MAX);
-	} else if (!r->header_done) {
-		header_field(r, s);
 	} else if (n > FIELD_MAX || !str_xml_valid(s)) {
 		r->err = err_set(r->msg, ERR_SYNTAX, "line %zu: field %zu is %s", r->line, r->field + 1,
 				 n > FIELD_MAX ? "longer than 1000 bytes" : "not UTF-8 text; save the file as UTF-8");
+	} else if (!r->header_done) {
+		header_field(r, s);
 	} else if (r->map[r->field] >= 0) {
 		buf_str_add(&r->text[r->map[r->field]], str_trim(s));
 	}

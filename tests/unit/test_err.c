@@ -49,4 +49,10 @@ TEST(messages)
 	is_int(err_set(NULL, ERR_IO, "nobody reads this"), ERR_IO);
 	is_int(err_set(&msg, ERR_IO, "%1000d", 1), ERR_IO);
 	is_int(strlen(msg.text), sizeof(msg.text) - 1);
+	/* Cut at the end, but never half a character: the text goes into JSON. */
+	for (int pad = 505; pad <= 511; pad++) {
+		err_set(&msg, ERR_IO, "%*d\u042f\u20ac\U0001f600", pad, 1);
+		ok(str_utf8_valid(str_c(msg.text)) && strlen(msg.text) >= (size_t)pad && strlen(msg.text) + 4 >= sizeof(msg.text) - 1,
+		   "cut behind %d bytes: %zu", pad, strlen(msg.text));
+	}
 }

@@ -272,3 +272,13 @@ TEST(hex)
 	is_int(hex_decode(STR("0g"), out, 4), ERR_SYNTAX);
 	is_int(hex_decode(STR("0011223344"), out, 4), ERR_SYNTAX);
 }
+
+TEST(utf8_cut_keeps_whole_characters)
+{
+	struct str s = STR("a\u042f\u20ac\U0001f600"); /* 1 + 2 + 3 + 4 bytes */
+	static const size_t want[] = { 0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10 };
+
+	for (size_t max = 0; max < sizeof(want) / sizeof(want[0]); max++)
+		is_int(str_utf8_cut(s, max).n, want[max]);
+	is_int(str_utf8_cut(STR_NONE, 5).n, 0);
+}
