@@ -21,7 +21,9 @@
 #include "server/net/signal.h"
 #include "server/net/threads.h"
 #include "server/options.h"
+#include "server/xmpp/caps.h"
 #include "server/xmpp/handlers.h"
+#include "server/xmpp/pep.h"
 #include "server/xmpp/roster.h"
 #include "server/xmpp/session_xmpp.h"
 #include "server/xmpp/stream.h"
@@ -126,6 +128,7 @@ static void worker_fini(unsigned worker)
 	roster_thread_fini();
 	org_thread_fini();
 	presence_thread_fini();
+	caps_thread_fini();
 	sm_thread_fini();
 	xsessions_thread_fini();
 	streams_thread_fini();
@@ -472,6 +475,7 @@ int main(int argc, char **argv)
 	handlers_init();
 	account_set_listener(on_account_changed);
 	presence_init();
+	pep_init();
 	roster_handlers_init();
 	fill_context();
 	if (start(&msg)) return fail(&msg);

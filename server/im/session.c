@@ -145,6 +145,8 @@ void session_close(struct session *s)
 	chunk_unref(s->presence);
 	mem_free((void *)s->jid.full.p);
 	mem_free((void *)s->caps_node_ver.p);
+	for (unsigned i = 0; i < n_hooks; i++)
+		if (hooks[i]->session_free) hooks[i]->session_free(s);
 	if (u->n_sessions == 0) user_unload(u);
 }
 
@@ -159,6 +161,8 @@ void session_drop(struct session *s)
 	list_each_safe(d, &s->directed, struct directed, link) mem_free(d);
 	mem_free((void *)s->jid.full.p);
 	mem_free((void *)s->caps_node_ver.p);
+	for (unsigned i = 0; i < n_hooks; i++)
+		if (hooks[i]->session_free) hooks[i]->session_free(s);
 	if (--u->n_sessions == 0) user_unload(u);
 }
 

@@ -51,6 +51,7 @@ struct session {
 	bool detached;                /* no connection now, resumable (XEP-0198) */
 	bool wants_blocklist;         /* requested its block list: gets pushes */
 	struct str caps_node_ver;     /* "node#ver" of its last presence (XEP-0115); owned; p == NULL: none */
+	void *caps;                   /* xmpp/caps.c: which events its client wants */
 };
 
 /* Per-worker state. */
@@ -92,6 +93,7 @@ struct session_hooks {
 	void (*user_load)(struct user *u);
 	void (*user_unload)(struct user *u);
 	void (*session_close)(struct session *s); /* before the session leaves its user */
+	void (*session_free)(struct session *s);  /* its memory goes: after session_close, or without it when the process ends */
 };
 void session_add_hooks(const struct session_hooks *h);
 

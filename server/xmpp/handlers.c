@@ -16,6 +16,7 @@ const struct handler_table *const handler_tables[] = {
 	&account_handlers,  /* XEP-0077 password change */
 	&mam_handlers,      /* XEP-0313 */
 	&carbons_handlers,  /* XEP-0280 */
+	&pep_handlers,      /* XEP-0060, 0084, 0163, 0384, 0398, 0402, 0490 */
 	&small_handlers,    /* XEP-0092, 0199, 0202, session */
 	NULL,
 };

@@ -2,7 +2,8 @@
 #include "server/im/presence.h"
 #include "base/err.h"
 #include "server/im/roster.h"
-#include "server/xmpp/pep.h"
+#include "server/xmpp/avatar.h"
+#include "server/xmpp/caps.h"
 #include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
 #include "server/xmpp/router.h"
@@ -45,12 +46,14 @@ static void available(struct request *rq)
 		reply_error(rq, "modify", A_bad_request, "Priority is a number from -128 to 127");
 		return;
 	}
+	avatar_into_presence(rq);
 	struct chunk *payload = node_first(rq->stanza) ? payload_of_children(rq->stanza) : NULL;
 	if (rq->addressee == TO_NONE) {
+		bool initial = !rq->session->available;
 		take_caps(rq);
 		presence_set(rq->session, payload, priority);
 		sm_state_changed(rq->xs);
-		pep_session_interested(rq->session);
+		caps_presence(rq->session, node_child(rq->stanza, A_c, NS_CAPS), initial);
 	} else if (presence_direct(rq->session, &rq->to, STR_NONE, rq->id, payload)) {
 		reply_error(rq, "modify", A_policy_violation, "You sent presence to too many addresses");
 	}

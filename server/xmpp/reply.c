@@ -75,6 +75,25 @@ void reply_error(struct request *rq, const char *type, enum atom condition, cons
 	chunk_unref(o.payload);
 }
 
+void reply_error_with(struct request *rq, const char *type, enum atom condition, enum atom own, enum ns own_ns, const char *text)
+{
+	struct outgoing o = { .from = answer_from(rq), .type = STR("error"), .id = rq->id, .kind = kind_of(rq) };
+	struct node *e = error_node(rq->a, type, condition, text);
+
+	node_add(rq->a, e, own, own_ns);
+	o.payload = payload_of_node(e);
+	session_send(rq->session, &o);
+	chunk_unref(o.payload);
+}
+
+void reply_printed(struct request *rq, struct str children)
+{
+	struct outgoing o = { .from = answer_from(rq), .type = STR("result"), .id = rq->id, .kind = STANZA_IQ, .payload = chunk_of(children) };
+
+	session_send(rq->session, &o);
+	chunk_unref(o.payload);
+}
+
 void reply_blocked(struct request *rq)
 {
 	struct outgoing o = { .from = answer_from(rq), .type = STR("error"), .id = rq->id, .kind = kind_of(rq) };
@@ -171,6 +190,16 @@ void pending_error(struct pending *p, const char *type, enum atom condition, con
 	if (p->xs) {
 		struct arena *a = stream_arena();
 		send_answer(p->xs, p->kind, p->to, p->id, "error", error_node(a, type, condition, text));
+	}
+	pending_end(p);
+}
+
+void pending_error_with(struct pending *p, const char *type, enum atom condition, enum atom own, enum ns own_ns, const char *text)
+{
+	if (p->xs) {
+		struct node *e = error_node(stream_arena(), type, condition, text);
+		node_add(stream_arena(), e, own, own_ns);
+		send_answer(p->xs, p->kind, p->to, p->id, "error", e);
 	}
 	pending_end(p);
 }

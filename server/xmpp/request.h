@@ -58,6 +58,10 @@ struct handler_table {
 void reply_result(struct request *rq, struct node *child);
 /* type: "cancel", "modify", "auth", "wait"; text tells the person what to do (English), may be NULL. */
 void reply_error(struct request *rq, const char *type, enum atom condition, const char *text);
+/* The same with an application's own condition beside the defined one (XEP-0060 ...). */
+void reply_error_with(struct request *rq, const char *type, enum atom condition, enum atom own, enum ns own_ns, const char *text);
+/* A result whose children are printed already. */
+void reply_printed(struct request *rq, struct str children);
 /* Condition and type that fit an ERR_* code of server/im (NOT_FOUND -> item-not-found, NO_SPACE -> resource-constraint/wait ...). */
 void reply_err(struct request *rq, int err, const char *text);
 
@@ -67,6 +71,7 @@ struct pending *reply_later(struct request *rq);
 /* Each of these ends the pending reply. child lives in arena a (any). */
 void pending_result(struct pending *p, struct node *child);
 void pending_error(struct pending *p, const char *type, enum atom condition, const char *text);
+void pending_error_with(struct pending *p, const char *type, enum atom condition, enum atom own, enum ns own_ns, const char *text);
 void pending_err(struct pending *p, int err, const char *text);
 void pending_drop(struct pending *p);
 /* The asking session or NULL when it has gone. */

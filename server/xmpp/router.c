@@ -8,6 +8,7 @@
 #include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/peer.h"
+#include "server/xmpp/caps.h"
 #include "server/xmpp/handlers.h"
 #include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
@@ -151,7 +152,8 @@ static void iq_stanza(struct request *rq)
 	if (rq->iq_type && rq->addressee != TO_REMOTE) {
 		iq_request(rq, true);
 	} else if (str_eq_c(rq->type, "result") || str_eq_c(rq->type, "error")) {
-		if (rq->addressee == TO_FULL) router_forward_iq(rq); /* an answer to another client; ours need no handling */
+		if (rq->addressee == TO_FULL) router_forward_iq(rq); /* an answer to another client */
+		else caps_answer(rq); /* or to our own question; other answers to us need no handling */
 	} else if (!rq->iq_type) {
 		reply_error(rq, "modify", A_bad_request, "The type of an iq is get, set, result or error");
 	}

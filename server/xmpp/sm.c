@@ -12,6 +12,7 @@
 #include "server/im/inflight.h"
 #include "server/im/presence.h"
 #include "server/net/limits.h"
+#include "server/xmpp/caps.h"
 #include "server/xmpp/login.h"
 #include "server/xmpp/reply.h"
 #include "xml/build.h"
@@ -384,6 +385,7 @@ static struct xsession *restore(struct stream *st, struct str id, uint32_t h)
 			chunk_unref(presence);
 			/* What waited goes into the queue now, before anything new can: one order (row D04). */
 			if (r.priority >= 0) deliver_waiting(&xs->s);
+			caps_restored(&xs->s, r.presence);
 		}
 	}
 	txn_commit(t);

@@ -6,11 +6,14 @@
 #include "server/im/peer.h"
 #include "server/im/presence.h"
 #include "server/net/limits.h"
+#include "server/xmpp/avatar.h"
 #include "server/xmpp/request.h"
 #include "storage/tab_vcard.h"
 #include "xml/parser.h"
+#include "xml/print.h"
 #include <string.h>
 
+/* With the picture that PEP holds. */
 static struct node *stored(struct arena *a, uint32_t account)
 {
 	static const struct parser_limits limits = { 16777216, 16777216, 512, 100000, 1000, 100 };
@@ -19,8 +22,10 @@ static struct node *stored(struct arena *a, uint32_t account)
 	struct str xml;
 
 	if (vcard_get(t, account, &xml) || parse_document(a, xml, &limits, &root)) root = NULL;
+	if (!root) root = node_new(a, A_vCard, NS_VCARD);
+	avatar_into_vcard(t, a, account, root);
 	txn_commit(t);
-	return root ? root : node_new(a, A_vCard, NS_VCARD);
+	return root;
 }
 
 /* Takes the person's own fields of that name out, then adds one for the structure's value. */
@@ -100,38 +105,64 @@ static void get(struct request *rq)
 
 struct vcard_op {
 	struct write_op op;
+	struct arena *a;
 	uint32_t account;
-	struct chunk *xml;
+	struct jid bare;
+	struct str publisher, xml;
+	struct avatar_change avatar;
 };
 
 static int apply_set(struct txn *t, struct write_op *op)
 {
 	struct vcard_op *v = (struct vcard_op *)op;
+	int err = avatar_apply(t, v->account, v->publisher, &v->avatar);
 
-	vcard_put(t, v->account, chunk_str(v->xml));
+	if (err) return err;
+	vcard_put(t, v->account, v->xml);
 	return txn_error(t);
+}
+
+static void after_set(struct write_op *op, struct session *s)
+{
+	struct vcard_op *v = (struct vcard_op *)op;
+
+	(void)s;
+	avatar_tell(v->account, v->bare.full, v->publisher, &v->avatar);
 }
 
 static void free_set(struct write_op *op)
 {
-	chunk_unref(((struct vcard_op *)op)->xml);
+	arena_free(((struct vcard_op *)op)->a);
 	mem_free(op);
+}
+
+static void refuse(struct request *rq, struct vcard_op *v, int err)
+{
+	free_set(&v->op);
+	if (err == ERR_LIMIT) /* row W09: the stream lives */
+		reply_error(rq, "modify", A_policy_violation, "The vCard is too large; use a smaller picture");
+	else reply_error(rq, "modify", A_bad_request, "The picture is not Base64");
 }
 
 static void set(struct request *rq)
 {
-	struct chunk *xml = payload_of_node(rq->child);
-
-	if (xml->n > limits()->vcard_bytes) { /* row W09: the stream lives */
-		chunk_unref(xml);
-		reply_error(rq, "modify", A_policy_violation, "The vCard is too large; use a smaller picture");
-		return;
-	}
 	struct vcard_op *v = NEW(struct vcard_op);
+	struct buf b;
+	int err;
+
 	v->op.apply = apply_set;
+	v->a = arena_new(4096);
 	v->account = rq->session->user->id;
-	v->xml = xml;
-	reply_after_write(rq, &v->op, NULL, free_set);
+	v->bare = jid_dup(v->a, rq->session->user->jid);
+	v->publisher = arena_str(v->a, rq->session->jid.full);
+	err = avatar_from_vcard(v->a, rq->child, &v->avatar);
+	buf_init(&b, limits()->vcard_bytes);
+	print_node(&b, rq->child, STR(""));
+	if (!err && !buf_ok(&b)) err = ERR_LIMIT;
+	v->xml = arena_str(v->a, buf_str(&b));
+	buf_clear(&b);
+	if (err) refuse(rq, v, err);
+	else reply_after_write(rq, &v->op, after_set, free_set);
 }
 
 static void set_foreign(struct request *rq)
