@@ -41,6 +41,10 @@ void bind_iq(struct stream *st, struct node *iq)
 		bind_error(st, iq, "wait", A_resource_constraint, "Too many sessions of this account are open; end one of them");
 		return;
 	}
+	if (err && err != ERR_SYNTAX) { /* row D06 */
+		bind_error(st, iq, "wait", A_resource_constraint, "The server cannot read its store now; try again a little later");
+		return;
+	}
 	if (err) {
 		bind_error(st, iq, "modify", A_bad_request, "The resource has characters that are not allowed or is too long");
 		return;

@@ -139,7 +139,10 @@ static void message_done(void *ctx, int err, uint64_t gid)
 	struct pending *p = ctx;
 
 	(void)gid;
-	if (!err && p->xs && p->saves_counter) sm_saved(p->xs, p->number);
+	if (p->xs && p->saves_counter) {
+		if (err) sm_not_saved(p->xs);
+		else sm_saved(p->xs, p->number);
+	}
 	if (!err) pending_drop(p);
 	else if (err == ERR_NOT_FOUND || err == ERR_FORBIDDEN) /* RFC 6121 8.5.1, XEP-0191 section 2.4: alike */
 		pending_error(p, "cancel", A_service_unavailable, "The message could not be delivered to that address");

@@ -118,6 +118,7 @@ static const struct {
 	{ ERR_SYNTAX, "modify", A_bad_request, "The request is malformed" },
 	{ ERR_LIMIT, "modify", A_policy_violation, "A limit of the server was reached" },
 	{ ERR_NO_SPACE, "wait", A_resource_constraint, "The server's disk is full; tell the administrator and repeat later" },
+	{ ERR_IO, "wait", A_resource_constraint, "The server could not store this; tell the administrator and repeat later" }, /* D06 */
 	{ ERR_UNSUPPORTED, "cancel", A_feature_not_implemented, "The server does not do that" },
 	{ ERR_AGAIN, "wait", A_resource_constraint, "The server is busy; repeat in a moment" },
 	{ 0, "wait", A_internal_server_error, "The server could not store this; tell the administrator and repeat later" },

@@ -98,6 +98,7 @@ struct node *sm_enable(struct xsession *xs, bool want_resume, struct arena *a);
 void sm_after_resume(struct stream *st);                   /* sends again what was not confirmed */
 void sm_pending_done(struct xsession *xs);                 /* an answer was given: <a/> may be due */
 void sm_checkpoint_for(struct xsession *xs, uint32_t number, struct sm_checkpoint *out);
+void sm_not_saved(struct xsession *xs);                    /* it failed: the next <r/> tries again (row D06) */
 void sm_saved(struct xsession *xs, uint32_t number);       /* the commit with this checkpoint is done */
 void sm_detach(struct xsession *xs);                       /* starts the time for resuming */
 void sm_state_changed(struct xsession *xs);                /* presence, carbons, roster: a crash must not lose them (row D17) */

@@ -56,6 +56,11 @@ void sm_saved(struct xsession *xs, uint32_t number)
 	if ((int32_t)(number - xs->in_saved) > 0) xs->in_saved = number;
 }
 
+void sm_not_saved(struct xsession *xs)
+{
+	xs->in_submitted = xs->in_saved;
+}
+
 static void send_ack(struct xsession *xs, uint32_t h)
 {
 	char text[64];
@@ -86,6 +91,7 @@ static void counters_done(struct write_op *op, int err, unsigned worker)
 	struct session *s = session_by_number(c->session);
 
 	(void)worker;
+	if (s && err) sm_not_saved((struct xsession *)s);
 	if (!s || err) return; /* no <a/>: the client keeps what it sent */
 	sm_saved((struct xsession *)s, c->c.in);
 	sm_pending_done((struct xsession *)s);
