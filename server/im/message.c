@@ -6,6 +6,7 @@
  * follows a stored one of the same user takes the same way (an op that puts nothing), otherwise it is posted directly.
  */
 #include "server/im/message.h"
+#include "base/log.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "server/im/archive.h"
@@ -130,6 +131,8 @@ static void at_author(struct message_op *o, int err)
 	if (u && !err && !o->duplicate && o->m.copy && o->author != o->recipient)
 		deliver_sent_carbons(u, session_by_number(o->session), &o->m, o->gid);
 	if (u && u->writing) u->writing--;
+	if (err == ERR_IO || err == ERR_NO_SPACE)
+		log_error("store.refused", LERR(err), LC("text", "a message was refused to its sender: look after the disk of the data directory"));
 	o->done(o->ctx, err, o->gid);
 }
 
