@@ -129,6 +129,7 @@ static void keep(struct xsession *xs, struct str head, struct chunk *payload, st
 	if (xs->out.last) xs->out.last->next = u;
 	else xs->out.first = u;
 	xs->out.last = u;
+	if (!xs->out.unsent) xs->out.unsent = u;
 	xs->out.n++;
 	if (gid && !xs->s.detached) inflight_hold(xs->s.user, gid); /* a lost client holds nothing back from the next login */
 }
@@ -140,6 +141,7 @@ void xsession_pop(struct xsession *xs, bool confirmed)
 
 	xs->out.first = u->next;
 	if (!xs->out.first) xs->out.last = NULL;
+	if (xs->out.unsent == u) xs->out.unsent = u->next;
 	xs->out.n--;
 	if (u->gid && confirmed) inflight_confirm(xs->s.user, u->gid);
 	else if (u->gid && !xs->s.detached) inflight_drop(xs->s.user, u->gid);
@@ -158,8 +160,7 @@ void xsession_drained(struct xsession *xs)
 {
 	if (xs->sm || !xs->out.n || !xs->stream) return;
 	uint64_t total = conn_tx_total(xs->stream->conn);
-	for (struct unacked *u = xs->out.first; u; u = u->next)
-		if (!u->tx_end) u->tx_end = total;
+	for (; xs->out.unsent; xs->out.unsent = xs->out.unsent->next) xs->out.unsent->tx_end = total;
 	if (xs->out.n >= CONFIRM_EVERY) ask_tcp(xs);
 }
 

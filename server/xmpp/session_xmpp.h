@@ -19,6 +19,7 @@ struct unacked {
 };
 struct unacked_queue {
 	struct unacked *first, *last;
+	struct unacked *unsent;    /* without XEP-0198: first one whose end on the wire is not known yet */
 	size_t n;
 };
 /* A stanza held back while the client is inactive (XEP-0352): the newest presence of each address. */
