@@ -242,3 +242,69 @@ def sessions(b):
     lives(c)
     for one in open_ones[:3] + open_ones[4:]:
         one.goodbye()
+
+
+AGENT = "d4565fa7-4d72-4749-b3d3-740edbf87770"
+
+
+def fast_login(b, user, token, count, agent=AGENT, extra="", mech="HT-SHA-256-NONE"):
+    """Login by token (XEP-0484); returns the <success/>."""
+    c = b.client(user)
+    c.open("%s@%s" % (user, DOMAIN))
+    inline = "<user-agent id='%s'><software>t</software></user-agent><fast xmlns='urn:xmpp:fast:0' count='%d'%s/>" % (agent, count, extra)
+    return c, c.auth2(mech, inline, first=user.encode() + b"\0" + sasl.ht(token))
+
+
+def fast_token(b, user):
+    c = b.client(user)
+    c.open()
+    el = c.auth2("SCRAM-SHA-256", "<user-agent id='%s'><software>t</software></user-agent>"
+                 "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>" % AGENT)
+    token = el.find("token", "urn:xmpp:fast:0")
+    assert token is not None and token["token"] and token["expiry"], el
+    c.close()
+    return token["token"]
+
+
+def fast_refused(b, *args, **kw):
+    try:
+        fast_login(b, *args, **kw)
+    except AuthFailed as e:
+        return e.condition
+    raise AssertionError("token accepted: %r" % (args,))
+
+
+@row("A12 A16 FAST: a token logs in, proves the server, cannot be replayed, used by others, or after a new password", own=True, vestnik_only=True)
+def fast(b):
+    token = fast_token(b, "anna")
+    assert len(token) >= 22, token
+    _c, el = fast_login(b, "anna", token, 1)
+    assert el.child_text("authorization-identifier").startswith("anna@" + DOMAIN), el
+    proof = sasl.unb64(el.child_text("additional-data"))
+    assert proof == sasl.ht(token, who=b"Responder"), "the server did not prove that it knows the token"
+    fast_refused(b, "anna", token, 1)
+    fast_login(b, "anna", token, 2)
+    fast_refused(b, "anna", token, 2)
+    fast_refused(b, "anna", "fast-" + "x" * 43, 3)
+    fast_refused(b, "boris", token, 3)
+    fast_refused(b, "anna", token, 4, agent="00000000-0000-4000-8000-000000000000")
+    b.server.restart()
+    fast_login(b, "anna", token, 5)
+    fast_login(b, "anna", token, 6, extra=" invalidate='true'")
+    fast_refused(b, "anna", token, 7)
+    token = fast_token(b, "anna")
+    b.server.ctl("user", "passwd", "anna@" + DOMAIN, "--password", "another-Pw-1")
+    fast_refused(b, "anna", token, 1)
+
+
+@row("SASL2 with SCRAM, with -PLUS over TLS, with bind; a wrong server proof would be noticed", vestnik_only=True)
+def sasl2_scram(b):
+    for mech, port in (("SCRAM-SHA-1", "plain"), ("SCRAM-SHA-256", "plain"), ("SCRAM-SHA-512", "plain"), ("SCRAM-SHA-256-PLUS", "direct")):
+        c = b.client("anna", port=port, direct_tls=(port == "direct"))
+        c.open()
+        assert mech in c.mechanisms("urn:xmpp:sasl:2"), (mech, c.mechanisms("urn:xmpp:sasl:2"))
+        el = c.auth2(mech, "<bind xmlns='urn:xmpp:bind:0'/>")
+        assert el.find("bound", "urn:xmpp:bind:0") is not None, el
+        c.stanza()
+        lives(c)
+        c.goodbye()
