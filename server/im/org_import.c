@@ -42,6 +42,7 @@ struct import {
 	size_t n_rows;
 	struct hash *by_login;       /* local -> struct row */
 	struct idmap *by_number, *seen_accounts;
+	struct txn *reading;         /* while the plan is made */
 	struct row **to_derive;
 	size_t n_derive;
 	atomic_size_t next_derive;
@@ -224,8 +225,10 @@ static void compare(struct import *i, struct row *r, struct txn *t, struct dept_
 static bool find_missing(void *ctx, const struct org_person_rec *p)
 {
 	struct import *i = ctx;
+	struct account_rec acc;
 
 	if (idmap_get(i->seen_accounts, p->account)) return true;
+	if (account_get_by_id(i->reading, p->account, &acc) || acc.disabled) return true; /* left already: a second run changes nothing */
 	if (i->n_missing == i->cap_missing) {
 		i->cap_missing = i->cap_missing ? 2 * i->cap_missing : 64;
 		i->missing = mem_realloc(i->missing, i->cap_missing * sizeof *i->missing);
@@ -260,7 +263,9 @@ static void plan_run(struct job *j)
 		r->dept = clean_path(i->arena, r->dept);
 		compare(i, r, t, &depts);
 	}
+	i->reading = t;
 	org_person_each(t, i->in.domain, find_missing, i);
+	i->reading = NULL;
 	res->missing = i->n_missing;
 	depts_free(&depts);
 	res->err = txn_commit(t);
