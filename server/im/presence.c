@@ -148,6 +148,15 @@ void presence_each(struct str bare, void (*fn)(void *ctx, struct str resource, i
 		fn(ctx, str_of(r->full.p + r->bare_n + 1, r->full.n - r->bare_n - 1), r->priority, r->payload);
 }
 
+void presence_each_person(void (*fn)(void *ctx, struct str bare), void *ctx)
+{
+	size_t pos = 0;
+	struct str key;
+	void *v;
+
+	while (hash_next(mirror, &pos, &key, &v)) fn(ctx, key);
+}
+
 /* ---- who may see ---- */
 
 bool presence_may_see(uint32_t viewer, uint32_t subject)

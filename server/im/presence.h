@@ -33,6 +33,8 @@ bool presence_may_see(uint32_t viewer, uint32_t subject);
 bool presence_is_available(struct str bare);
 /* Runs fn for each available resource of a bare JID in the local mirror (disco, vCard, PEP to interested). */
 void presence_each(struct str bare, void (*fn)(void *ctx, struct str resource, int8_t priority, struct chunk *payload), void *ctx);
+/* Runs fn for each bare JID that is available now (local mirror). */
+void presence_each_person(void (*fn)(void *ctx, struct str bare), void *ctx);
 /* Sends one session's presence, or its unavailability, to newly visible / no longer visible people after a change of structure or subscription:
  * `to` (bare) now sees (or no longer sees) `about` (bare). Any worker. */
 void presence_reveal(struct str about, struct str to, bool visible);

@@ -17,6 +17,7 @@ const struct handler_table *const handler_tables[] = {
 	&mam_handlers,      /* XEP-0313 */
 	&carbons_handlers,  /* XEP-0280 */
 	&pep_handlers,      /* XEP-0060, 0084, 0163, 0384, 0398, 0402, 0490 */
+	&adhoc_handlers,    /* XEP-0050, 0133 */
 	&small_handlers,    /* XEP-0092, 0199, 0202, session */
 	NULL,
 };

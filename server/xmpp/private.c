@@ -84,4 +84,5 @@ static const struct handler rows[] = {
 	{ IQ_SET, A_query, NS_PRIVATE, TO_OWN, 0, NULL, private_store },
 	{ .fn = NULL },
 };
-const struct handler_table private_handlers = { "XEP-0049 private XML", rows, NULL, NULL };
+static const char *const host_features[] = { "jabber:iq:private", NULL };
+const struct handler_table private_handlers = { "XEP-0049 private XML", rows, host_features, NULL };
