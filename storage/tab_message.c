@@ -15,7 +15,8 @@
 #define CACHED_IDS_MAX (4u << 20) /* all authors together; beyond it the caches start again */
 
 struct author_ids {
-	struct idmap *ids; /* origin id hash -> gid */
+	struct idmap *ids;    /* origin id hash -> gid */
+	struct idmap *former; /* what ids was before it was full: the newest max_ids are known at any time */
 	struct author_ids *next;
 };
 static struct {
@@ -35,6 +36,7 @@ void message_caches_drop(void)
 		struct author_ids *a = cache.all;
 		cache.all = a->next;
 		idmap_free(a->ids);
+		idmap_free(a->former);
 		mem_free(a);
 	}
 	idmap_free(cache.seqs);
@@ -255,9 +257,10 @@ static struct author_ids *author_load(struct txn *t, uint32_t author, uint64_t n
 /* The gid of an earlier copy, or 0. */
 static uint64_t find_duplicate(struct txn *t, const struct message_rec *m, struct author_ids *a, uint64_t now_us)
 {
-	uint64_t gid = (uintptr_t)idmap_get(a->ids, origin_hash(m));
+	uint64_t hash = origin_hash(m), gid = (uintptr_t)idmap_get(a->ids, hash);
 	struct message_rec old;
 
+	if (!gid && a->former) gid = (uintptr_t)idmap_get(a->former, hash);
 	if (!gid || message_get(t, gid, &old)) return 0;
 	if (old.conv != m->conv || !str_eq(old.origin_id, m->origin_id)) return 0;
 	return now_us < old.wall_us + DEDUP_WINDOW_US ? gid : 0;
@@ -290,10 +293,22 @@ static uint64_t next_seq(struct txn *t, uint64_t conv)
 	return seq + 1;
 }
 
+static void remember_id(struct author_ids *a, const struct message_rec *m, uint64_t max_ids)
+{
+	if (idmap_count(a->ids) >= max_ids) {
+		if (a->former) cache.n_ids -= idmap_count(a->former);
+		idmap_free(a->former);
+		a->former = a->ids;
+		a->ids = idmap_new();
+	}
+	if (!idmap_put(a->ids, origin_hash(m), (void *)(uintptr_t)m->gid)) cache.n_ids++;
+}
+
 int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64_t max_ids)
 {
 	struct author_ids *ids = NULL;
 
+	if (txn_error(t)) return txn_error(t); /* the tables look empty then: nothing may be learned from them */
 	cache_check(t);
 	if (!str_empty(m->origin_id)) {
 		ids = author_load(t, m->author, now_us, max_ids);
@@ -313,10 +328,7 @@ int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64
 		put_account_entry(t, m, m->recipient, m->author, m->flags | MESSAGE_INCOMING);
 	if (m->author && m->author != m->recipient)
 		put_account_entry(t, m, m->author, m->recipient, m->flags);
-	if (ids && idmap_count(ids->ids) < max_ids) {
-		idmap_put(ids->ids, origin_hash(m), (void *)(uintptr_t)m->gid);
-		cache.n_ids++;
-	}
+	if (ids) remember_id(ids, m, max_ids);
 	return txn_error(t);
 }
 
@@ -461,6 +473,7 @@ uint64_t message_find(struct txn *t, uint64_t conv, uint32_t author, struct str 
 	struct message_rec m;
 	uint64_t found = 0;
 
+	if (str_empty(id)) return 0; /* most messages have one of the two ids only */
 	log_scan_open(&ls, t, 0, conv, UINT64_MAX, true);
 	while (!found && max-- && log_scan_next(&ls, &e)) {
 		if (e.peer != author || message_get(t, e.gid, &m)) continue;
