@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/random.h"
 #include "server/im/im.h"
+#include "server/net/limits.h"
 #include "server/xmpp/request.h"
 #include "xml/print.h"
 #include <string.h>
@@ -160,11 +161,31 @@ struct pending *reply_later(struct request *rq)
 	return p;
 }
 
+/* A client that sends faster than the disk takes it waits in its own TCP window, not in our memory (row E03). */
+static void pause_for_disk(struct xsession *xs)
+{
+	struct stream *st = xs->stream;
+
+	if (!st || st->paused_for_disk || xs->fast_pendings <= limits()->writes_waiting) return;
+	st->paused_for_disk = true;
+	conn_pause(st->conn);
+}
+
+static void go_on_after_disk(struct xsession *xs)
+{
+	struct stream *st = xs->stream;
+
+	if (!st || !st->paused_for_disk || xs->fast_pendings > limits()->writes_waiting / 2) return;
+	st->paused_for_disk = false;
+	conn_resume(st->conn);
+}
+
 void pending_is_fast(struct pending *p)
 {
 	if (p->slow && p->xs) {
 		p->xs->slow_pendings--;
 		p->xs->fast_pendings++;
+		pause_for_disk(p->xs);
 	}
 	p->slow = false;
 }
@@ -176,6 +197,7 @@ static void pending_end(struct pending *p)
 	list_del(&p->link);
 	if (xs && p->slow) xs->slow_pendings--;
 	else if (xs) xs->fast_pendings--;
+	if (xs) go_on_after_disk(xs);
 	mem_free(p);
 	if (xs) sm_pending_done(xs);
 }

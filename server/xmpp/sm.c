@@ -4,6 +4,7 @@
  * the client confirmed it; over a crash it comes again out of the log with the same stanza-ids.
  */
 #include "base/clock.h"
+#include "base/err.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -130,10 +131,22 @@ void sm_pending_done(struct xsession *xs)
 
 /* ---- what we sent: <r/> and its answer ---- */
 
+/* The client answers no more although its TCP may look alive (limit sm_ack_ms): the session waits for a resumption. */
+static void no_answer(struct timer *t)
+{
+	struct xsession *xs = list_entry(t, struct xsession, expire);
+
+	if (!xs->stream) return;
+	limit_hit_log("sm_ack_ms", xs->s.jid.full.p);
+	conn_abort(xs->stream->conn, ERR_TIMEOUT);
+}
+
 void sm_request(struct xsession *xs)
 {
 	if (!xs->sm || !xs->stream || xs->request_sent || xs->out_count == xs->out_acked) return;
 	xs->request_sent = true;
+	xs->expire.fire = no_answer;
+	loop_timer(loop_self(), &xs->expire, limits()->sm_ack_ms);
 	stream_send(xs->stream, STR("<r xmlns='urn:xmpp:sm:3'/>"));
 }
 
@@ -198,6 +211,7 @@ void sm_element(struct stream *st, struct node *n)
 		sm_pending_done(xs);
 	} else if (take_h(st, xs, node_attr(n, "h"))) {
 		xs->request_sent = false;
+		loop_timer_cancel(loop_self(), &xs->expire);
 		st->ping_sent_ms = 0;
 		if (xs->out_count != xs->out_acked) loop_defer(loop_self(), &st->turn);
 	}

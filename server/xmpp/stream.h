@@ -48,6 +48,7 @@ struct stream {
 	unsigned auth_failures;
 	struct xsession *xs;        /* PHASE_SESSION */
 	struct resume_wait *resume_wait; /* sm.c: a resumption waits for its commit */
+	bool paused_for_disk;       /* too many of its stanzas wait for their commit: nothing is read */
 	uint64_t slow_since_ms;     /* more output than limit output_bytes waits since then; 0: no */
 	struct timer login_timer, idle_timer;
 	uint64_t ping_sent_ms;      /* 0: no ping waits for an answer */
