@@ -1,46 +1,26 @@
-/* See world.h. What server/main.c does to start and end a worker is done here too: keep them alike. */
+/* See world.h: the rig of the unit tests with the modules of the daemon on its worker. */
 #include "fuzz/world.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/im/account.h"
-#include "server/im/inflight.h"
 #include "server/im/org.h"
-#include "server/im/peer.h"
-#include "server/im/presence.h"
-#include "server/net/threads.h"
-#include "server/xmpp/handlers.h"
-#include "server/xmpp/roster.h"
-#include "server/xmpp/session_xmpp.h"
+#include "server/worker.h"
 #include "tests/lib/im_rig.h"
 #include "xml/parser.h"
 #include <assert.h>
 
 static uint64_t now_us = 1800000000000000;
 
-static void on_worker_start(void *arg)
+static void start_worker(void *arg)
 {
 	(void)arg;
-	home_init(0);
-	streams_thread_init();
-	xsessions_thread_init();
-	sm_thread_init();
-	presence_thread_init();
-	org_thread_init();
+	worker_init(0);
 }
 
-static void on_worker_end(void *arg)
+static void end_worker(void *arg)
 {
 	(void)arg;
-	xsessions_drop_all();
-	loop_timer_cancel(loop_self(), &home()->dirty_timer);
-	org_thread_fini();
-	presence_thread_fini();
-	sm_thread_fini();
-	xsessions_thread_fini();
-	streams_thread_fini();
-	peer_thread_end();
-	inflight_thread_end();
-	home_fini();
+	worker_fini(0);
 	parser_pool_clear();
 }
 
@@ -72,16 +52,13 @@ void world_start(void)
 
 	if (first) {
 		log_threshold = LOG_ERROR + 1;
-		atom_init();
-		handlers_init();
-		presence_init();
-		roster_handlers_init();
+		modules_init();
 	}
 	rig_start(1, NULL);
 	int err = first ? org_load(&msg) : 0; /* empty, kept for ever */
 	assert(!err);
 	first = false;
-	rig_run(0, on_worker_start, NULL);
+	rig_run(0, start_worker, NULL);
 	err = rig_add("example.org", "anna", "anna") | rig_add("example.org", "boris", "boris");
 	assert(!err);
 	gate_init(&admin.gate);
@@ -92,7 +69,7 @@ void world_start(void)
 
 void world_stop(void)
 {
-	rig_run(0, on_worker_end, NULL);
+	rig_run(0, end_worker, NULL);
 	rig_stop();
 }
 
