@@ -201,7 +201,6 @@ static void reload(void)
 	} else {
 		opt.limits = fresh.limits;
 		opt.log_level = fresh.log_level;
-		opt.visibility = fresh.visibility;
 		opt.directory_passwords = fresh.directory_passwords;
 		apply_options();
 		log_info("reload.done");
