@@ -10,10 +10,14 @@
 #include "base/mem.h"
 #include "server/im/auth.h"
 #include "server/im/im.h"
+#include "server/im/org.h"
+#include "server/im/roster.h"
 #include "server/net/threads.h"
 #include "storage/tab_account.h"
 #include "storage/tab_audit.h"
+#include "storage/tab_org.h"
 #include "storage/tab_token.h"
+#include "storage/tab_vcard.h"
 #include "xml/jid.h"
 #include <assert.h>
 
@@ -43,6 +47,7 @@ struct task {
 	bool has_keys;
 	struct scram_keys keys[HASH_KINDS];
 	uint32_t id, epoch; /* results of apply */
+	bool structure;	    /* of apply: the company structure shows this account, or stops to */
 };
 
 static account_changed_fn *listener;
@@ -153,6 +158,16 @@ static int apply_add(struct txn *t, struct write_op *op)
 	return err;
 }
 
+/* Disabled people are not shown in rosters (server/im/org.c). */
+static bool changes_structure(struct txn *t, const struct task *k, uint32_t id)
+{
+	enum account_change c = k->verb->change;
+	struct org_person_rec p;
+
+	return (c == ACCOUNT_DISABLED || c == ACCOUNT_ENABLED || c == ACCOUNT_DELETED) &&
+	       org_person_get(t, k->in.domain, id, &p) == 0;
+}
+
 static int apply_change(struct txn *t, struct write_op *op)
 {
 	struct task *k = list_entry(op, struct task, op);
@@ -169,6 +184,9 @@ static int apply_change(struct txn *t, struct write_op *op)
 	}
 	k->id = rec.id;
 	k->epoch = rec.credentials_epoch;
+	k->structure = changes_structure(t, k, rec.id);
+	if (k->structure)
+		org_version_raise(t, k->in.domain);
 	account_put(t, &rec);
 	audit(t, k);
 	return 0;
@@ -185,6 +203,13 @@ static int apply_remove(struct txn *t, struct write_op *op)
 	k->id = rec.id;
 	k->epoch = rec.credentials_epoch + 1;
 	token_delete_account(t, rec.id, TOKEN_ANY);
+	k->structure = changes_structure(t, k, rec.id);
+	if (k->structure) {
+		org_person_del(t, k->in.domain, rec.id);
+		org_version_raise(t, k->in.domain);
+	}
+	roster_end_account(t, rec.id, k->bare); /* the name may be given to somebody else */
+	vcard_del(t, rec.id);
 	account_delete(t, rec.id);
 	audit(t, k);
 	return 0;
@@ -196,6 +221,8 @@ static void written(struct write_op *op, int err, unsigned worker)
 
 	if (!err && worker == k->home && listener)
 		listener(k->bare, k->id, k->verb->change, k->epoch, k->in.keep_session);
+	if (!err && worker == k->home && k->structure)
+		org_reload();
 	if (worker == k->asker)
 		k->done(k->ctx, err, k->id);
 }

@@ -11,6 +11,7 @@
 #include "server/im/roster.h"
 #include "server/im/roster_state.h"
 #include "server/net/limits.h"
+#include "storage/tab_account.h"
 #include <string.h>
 
 #define REQUEST_MAX 32768 /* bytes kept of what came with a request; more is shown once and not kept */
@@ -189,6 +190,52 @@ static int apply_roster(struct txn *t, struct write_op *op)
 
 	if (!err) err = side_load(t, &o->them, &o->me.jid);
 	return err ? err : o->run(t, o);
+}
+
+struct ending {
+	struct txn *t;
+	struct arena *a;
+	struct str *contact;
+	size_t n;
+};
+
+static bool note_contact(void *ctx, const struct roster_item *item)
+{
+	struct ending *e = ctx;
+
+	e->contact[e->n++] = arena_str(e->a, item->jid);
+	return true;
+}
+
+/* Contact's item about an account that ends: as if unsubscribe and unsubscribed had come. */
+static void end_contact(struct ending *e, struct str contact, struct str bare)
+{
+	struct side s = { .arena = arena_new(4096) };
+	struct jid j, about = { .full = bare };
+	struct account_rec acc;
+
+	if (jid_parse(e->a, contact, &j) == 0 && account_get(e->t, jid_domain(&j), jid_local(&j), &acc) == 0) {
+		s.id = acc.id;
+		if (side_load(e->t, &s, &about) == 0) {
+			s.item.approved = false;
+			arrive(e->t, &s, ROSTER_UNSUBSCRIBE);
+			arrive(e->t, &s, ROSTER_UNSUBSCRIBED);
+			roster_item_put(e->t, s.id, &s.item);
+		}
+	}
+	side_reset(&s);
+	arena_free(s.arena);
+}
+
+void roster_end_account(struct txn *t, uint32_t account, struct str bare)
+{
+	struct ending e = { .t = t, .a = arena_new(16384) };
+
+	e.contact = arena_zero(e.a, (roster_item_count(t, account) + 1) * sizeof *e.contact);
+	roster_item_each(t, account, note_contact, &e);
+	for (size_t i = 0; i < e.n; i++) end_contact(&e, e.contact[i], bare);
+	roster_delete_account(t, account);
+	arena_free(e.a);
 }
 
 /* ---- completion on the homes ---- */

@@ -1,6 +1,7 @@
 /* The company: CSV with line numbers in its errors, import that can be repeated, who sees whom, and what everybody online is pushed (design idea 5). */
 #include "base/err.h"
 #include "base/mem.h"
+#include "server/im/account.h"
 #include "server/im/org.h"
 #include "server/im/org_import.h"
 #include "server/xmpp/roster_view.h"
@@ -338,6 +339,20 @@ TEST(a_move_changes_what_both_sides_see)
 	is_int(find(got, "presence unavailable dora@example.org/d"), 1);
 	is_int(find(world_got(dora), "presence unavailable boris@example.org/b"), 1);
 	im.visibility = VISIBLE_COMPANY;
+}
+
+TEST(disabled_and_deleted_people_leave_the_roster)
+{
+	uint64_t version = version_in_store();
+
+	world_got(boris);
+	is_int(rig_change(account_disable, "anna", ""), 0);
+	is_int(find(world_got(boris), "<item jid='anna@example.org' subscription='remove'/>"), 1);
+	ok(version_in_store() > version, "another version, so that who was away learns it too");
+	is_int(rig_change(account_enable, "anna", ""), 0);
+	is_int(find(world_got(boris), "<item jid='anna@example.org' name='Anna Petrova'"), 1);
+	is_int(rig_change(account_remove, "anna", ""), 0);
+	is_int(find(world_got(boris), "<item jid='anna@example.org' subscription='remove'/>"), 1);
 }
 
 TEST(world_ends)

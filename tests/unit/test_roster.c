@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "server/im/account.h"
 #include "server/im/presence.h"
 #include "server/im/roster_state.h"
 #include "server/xmpp/roster_view.h"
@@ -323,6 +324,25 @@ TEST(memory_equals_the_store)
 	ok(find(chunk_str(b.c), "friend@elsewhere.example") == 1, "own items are printed");
 	chunk_unref(a.c);
 	chunk_unref(b.c);
+}
+
+TEST(next_owner_of_a_name_inherits_nothing)
+{
+	struct roster_item i;
+	struct fake *tybalt = world_login("tybalt", "t", true, true);
+
+	is_int(act(tybalt, "subscribed", "romeo@example.org"), 0);
+	is_int(act(romeo, "subscribe", "tybalt@example.org"), 0);
+	state_of("romeo", "tybalt@example.org", &i);
+	ok(i.to, "romeo sees tybalt");
+	world_logout(tybalt);
+	is_int(rig_change(account_remove, "tybalt", ""), 0);
+	world_settle();
+	state_of("romeo", "tybalt@example.org", &i);
+	ok(!i.to && i.listed, "but not whoever is called tybalt next");
+	is_int(rig_add("example.org", "tybalt", "pw"), 0);
+	state_of("tybalt", "romeo@example.org", &i);
+	ok(!i.from && !i.approved, "who has no old items either");
 }
 
 TEST(world_ends)
