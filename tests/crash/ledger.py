@@ -159,13 +159,13 @@ class Talker(threading.Thread):
                 self.last_trouble = e
                 self._gone()
             except client.AuthFailed as e:
-                if e.condition != "temporary-auth-failure":
+                if e.condition not in ("temporary-auth-failure", "system-shutdown"):
                     w.errors.append("%s: %s" % (self.name, e))
                     return
                 self._gone()
             except AssertionError as e:
                 # a server that is being killed may cut any exchange; only a wrong answer of a living one counts
-                if "resource-constraint" in str(e):
+                if "resource-constraint" in str(e) or "system-shutdown" in str(e):
                     self._gone()
                     continue
                 if self.conn is None or not (self.conn.eof or not w.up.is_set() or "got eof" in str(e) or "got end" in str(e)):
