@@ -227,6 +227,7 @@ static void drain_worker(void *data)
 static void count_streams(void *data)
 {
 	(void)data;
+	stream_shutdown_all(); /* also one that was accepted or moved here meanwhile */
 	atomic_fetch_add(&streams_left, stream_count());
 }
 
