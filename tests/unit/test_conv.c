@@ -124,7 +124,9 @@ TEST(mark_read)
 
 	message_caches_drop();
 	rig_start(1, NULL);
-	uint64_t foreign = say(CLARA, BORIS, MESSAGE_COUNTS);
+	uint64_t foreign = 0;
+	for (int i = 0; i < 4; i++)
+		foreign = say(CLARA, BORIS, MESSAGE_COUNTS);
 	for (int i = 0; i < 5; i++)
 		gid[i] = say(ANNA, BORIS, MESSAGE_COUNTS);
 	is_int(unread(BORIS, ANNA, 100), 5);
@@ -134,7 +136,7 @@ TEST(mark_read)
 	marked(ANNA, 999, 2, 3);     /* nor one that is not there */
 	marked(ANNA, gid[4], 5, 0);
 	is_int(cursor(ANNA, BORIS), 0);
-	is_int(unread(BORIS, CLARA, 100), 1);
+	is_int(unread(BORIS, CLARA, 100), 4);
 	say(ANNA, BORIS, MESSAGE_COUNTS);
 	is_int(unread(BORIS, ANNA, 100), 1);
 	rig_stop();
