@@ -2,6 +2,7 @@
 #include "server/im/block.h"
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "server/im/im.h"
 #include "server/im/peer.h"
@@ -63,12 +64,13 @@ static int remove_all(struct txn *t, uint32_t account)
 static int apply_block(struct txn *t, struct write_op *op)
 {
 	struct block_change *b = (struct block_change *)op;
-	size_t have = 0;
+	size_t have = 0, new = 0;
 
 	if (b->remove && !b->n) return remove_all(t, b->account);
 	if (!b->remove) {
 		block_each(t, b->account, count_one, &have);
-		if (have + b->n > limits()->block_items) return ERR_LIMIT;
+		for (size_t i = 0; i < b->n; i++) new += !block_get(t, b->account, b->v[i]);
+		if (have + new > limits()->block_items) return ERR_LIMIT;
 	}
 	for (size_t i = 0; i < b->n; i++) {
 		if (b->remove) block_del(t, b->account, b->v[i]);
@@ -80,14 +82,16 @@ static int apply_block(struct txn *t, struct write_op *op)
 struct write_op *block_op(uint32_t account, bool remove, const struct jid *v, size_t n)
 {
 	struct block_change *b = NEW(struct block_change);
+	struct hash *seen = hash_new();
 
 	b->arena = arena_new(2048);
 	b->op.apply = apply_block;
 	b->account = account;
 	b->remove = remove;
-	b->n = n;
 	b->v = arena_zero(b->arena, (n + 1) * sizeof *b->v);
-	for (size_t i = 0; i < n; i++) b->v[i] = arena_str(b->arena, v[i].full);
+	for (size_t i = 0; i < n; i++) /* each once, so that the limit counts them once */
+		if (!hash_put(seen, v[i].full, b)) b->v[b->n++] = arena_str(b->arena, v[i].full);
+	hash_free(seen);
 	return &b->op;
 }
 
