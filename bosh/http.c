@@ -20,6 +20,8 @@ struct http_conn {
 	struct buf head, body;       /* url and header text; body */
 	struct timer timer;
 	size_t n_headers, url_n;
+	const char *segment_end;     /* of the input being parsed; only compared */
+	bool value_ended;            /* of the present header line */
 	struct mark { size_t name, name_n, value, value_n; } *marks; /* places in head */
 };
 
@@ -91,6 +93,7 @@ static int on_field(llhttp_t *p, const char *s, size_t n)
 		m = &h->marks[h->n_headers++];
 		*m = (struct mark){ .name = h->head.n };
 	}
+	h->value_ended = false;
 	buf_add(&h->head, s, n);
 	m->name_n += n;
 	return buf_ok(&h->head) ? 0 : refuse(h, 431, "The request head is too large\n");
@@ -99,8 +102,12 @@ static int on_field(llhttp_t *p, const char *s, size_t n)
 static int on_value(llhttp_t *p, const char *s, size_t n)
 {
 	struct http_conn *h = of(p);
-	struct mark *m = &h->marks[h->n_headers - 1];
+	struct mark *m = h->n_headers ? &h->marks[h->n_headers - 1] : NULL;
 
+	/* llhttp takes header lines without a name and folded ones; another parser may not (row X20). A value has ended when it stops before the
+	 * segment does. */
+	if (!m || !m->name_n || h->value_ended) return refuse(h, 400, "A header line is malformed\n");
+	h->value_ended = s + n != h->segment_end;
 	if (!m->value) m->value = h->head.n;
 	buf_add(&h->head, s, n);
 	m->value_n += n;
@@ -204,6 +211,7 @@ static void on_data(struct conn *c, const char *data, size_t n)
 		conn_unread(c, data, n);
 		return;
 	}
+	h->segment_end = data + n;
 	llhttp_errno_t err = llhttp_execute(&h->parser, data, n);
 	if (err == HPE_PAUSED) {
 		const char *at = llhttp_get_error_pos(&h->parser);
