@@ -485,8 +485,10 @@ static void reload_here(void *arg)
 	is_int(inflight_waiting(r->first->s.user, gids, 10), 3);
 	for (int i = 0; i < 3; i++)
 		inflight_confirm(r->first->s.user, gids[i]);
-	tap_close_here(r->first); /* its cursor is on the way to the disk */
+	struct txn *t = txn_write(im.store); /* the writer waits */
+	tap_close_here(r->first);            /* its cursor is on the way to the disk */
 	tap_open_here(r->second);
+	txn_abort(t);
 	is_int(inflight_cursor(r->second->s.user), gids[2]);
 	is_int(inflight_waiting(r->second->s.user, gids, 10), 0);
 }
