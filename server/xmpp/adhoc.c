@@ -1,7 +1,7 @@
 /*
- * Ad-hoc commands (XEP-0050): listing, forms, single-stage execution. All commands of now are for administrators (XEP-0133); others get forbidden and do
- * not see them. The session id is not kept: it is a stamp and a MAC over who, what and when, so nothing is left behind by a form that nobody fills in.
- * Home thread of the asker.
+ * Ad-hoc commands (XEP-0050): listing, forms, single-stage execution. All commands of now are for administrators
+ * (XEP-0133); others get forbidden and do not see them. The session id is not kept: it is a stamp and a MAC over
+ * who, what and when, so nothing is left behind by a form that nobody fills in. Home thread of the asker.
  */
 #include "server/xmpp/adhoc.h"
 #include "base/clock.h"
@@ -16,7 +16,8 @@ enum { FORM_LIFE_MS = 3600000, MAC_LEN = 32 };
 static const struct command *command_find(struct str node)
 {
 	for (const struct command *c = admin_commands; c->node; c++)
-		if (str_eq_c(node, c->node)) return c;
+		if (str_eq_c(node, c->node))
+			return c;
 	return NULL;
 }
 
@@ -24,7 +25,8 @@ static const struct command *command_find(struct str node)
 
 static struct str session_id_for(struct request *rq, const struct command *c, uint64_t when_ms)
 {
-	struct str text = arena_printf(rq->a, "adhoc %s %llu %llu", c->node, (unsigned long long)rq->session->number, (unsigned long long)when_ms);
+	struct str text = arena_printf(rq->a, "adhoc %s %llu %llu", c->node, (unsigned long long)rq->session->number,
+				       (unsigned long long)when_ms);
 	uint8_t mac[HASH_MAX];
 	char hex[MAC_LEN];
 
@@ -38,8 +40,10 @@ static bool session_id_is_ours(struct request *rq, const struct command *c, stru
 	uint64_t when_ms, now = clock_wall_ms();
 	ptrdiff_t dot = str_find(id, '.');
 
-	if (dot <= 0 || str_u64(str_of(id.p, (size_t)dot), UINT64_MAX, &when_ms)) return false;
-	if (when_ms > now || now - when_ms > FORM_LIFE_MS) return false;
+	if (dot <= 0 || str_u64(str_of(id.p, (size_t)dot), UINT64_MAX, &when_ms))
+		return false;
+	if (when_ms > now || now - when_ms > FORM_LIFE_MS)
+		return false;
 	return secret_eq(session_id_for(rq, c, when_ms), id);
 }
 
@@ -67,8 +71,10 @@ static void complete(struct command_run *r, const char *note_type, const char *n
 {
 	struct node *n = command_node(r->a, r->command, r->session_id, "completed");
 
-	if (note) node_set(r->a, node_add_text(r->a, n, A_note, NS_COMMANDS, str_c(note)), "type", str_c(note_type));
-	if (result) node_append(n, result);
+	if (note)
+		node_set(r->a, node_add_text(r->a, n, A_note, NS_COMMANDS, str_c(note)), "type", str_c(note_type));
+	if (result)
+		node_append(n, result);
 	pending_result(r->pending, n);
 	run_free(r);
 }
@@ -103,7 +109,8 @@ static void show_form(struct request *rq, const struct command *c)
 	form_field(rq->a, form, "FORM_TYPE", "hidden", NULL, STR("http://jabber.org/protocol/admin"));
 	for (const struct command_field *f = c->fields; f->var; f++) {
 		struct node *field = form_field(rq->a, form, f->var, f->type, f->label, STR_NONE);
-		if (f->required) node_add(rq->a, field, A_required, NS_DATA);
+		if (f->required)
+			node_add(rq->a, field, A_required, NS_DATA);
 	}
 	reply_result(rq, n);
 }
@@ -129,7 +136,8 @@ static void run(struct request *rq, const struct command *c, struct node *form, 
 static const struct command_field *missing(struct request *rq, const struct command *c, const struct node *form)
 {
 	for (const struct command_field *f = c->fields; f->var; f++)
-		if (f->required && !str_trim(form_value(rq->a, form, f->var)).n) return f;
+		if (f->required && !str_trim(form_value(rq->a, form, f->var)).n)
+			return f;
 	return NULL;
 }
 
@@ -138,22 +146,29 @@ static void submit(struct request *rq, const struct command *c, struct node *for
 	const struct command_field *f = missing(rq, c, form);
 
 	if (!str_eq_c(form_type(rq->a, form), "http://jabber.org/protocol/admin"))
-		reply_error_with(rq, "modify", A_bad_request, A_bad_payload, NS_COMMANDS, "This is not the form of the command");
+		reply_error_with(rq, "modify", A_bad_request, A_bad_payload, NS_COMMANDS,
+				 "This is not the form of the command");
 	else if (f)
 		reply_error_with(rq, "modify", A_bad_request, A_bad_payload, NS_COMMANDS,
 				 arena_printf(rq->a, "Fill in the field \"%s\"", f->label).p);
-	else run(rq, c, form, session_id);
+	else
+		run(rq, c, form, session_id);
 }
 
 static void execute(struct request *rq, const struct command *c, struct str session_id)
 {
 	struct node *form = node_child(rq->child, A_x, NS_DATA);
 
-	if (!c->fields || (c->form_optional && !form)) run(rq, c, NULL, session_id);
-	else if (form && str_eq_c(node_attr(form, "type"), "submit")) submit(rq, c, form, session_id);
-	else if (form && str_eq_c(node_attr(form, "type"), "cancel")) reply_result(rq, command_node(rq->a, c, session_id, "canceled"));
-	else if (!session_id.n) show_form(rq, c);
-	else reply_error_with(rq, "modify", A_bad_request, A_bad_payload, NS_COMMANDS, "Send the form filled in");
+	if (!c->fields || (c->form_optional && !form))
+		run(rq, c, NULL, session_id);
+	else if (form && str_eq_c(node_attr(form, "type"), "submit"))
+		submit(rq, c, form, session_id);
+	else if (form && str_eq_c(node_attr(form, "type"), "cancel"))
+		reply_result(rq, command_node(rq->a, c, session_id, "canceled"));
+	else if (!session_id.n)
+		show_form(rq, c);
+	else
+		reply_error_with(rq, "modify", A_bad_request, A_bad_payload, NS_COMMANDS, "Send the form filled in");
 }
 
 static void command(struct request *rq)
@@ -164,14 +179,17 @@ static void command(struct request *rq)
 	if (!c) {
 		reply_error(rq, "cancel", A_item_not_found, "There is no such command");
 	} else if (session_id.n && !session_id_is_ours(rq, c, session_id)) {
-		reply_error_with(rq, "modify", A_bad_request, A_bad_sessionid, NS_COMMANDS, "The form is too old or of another command; begin again");
+		reply_error_with(rq, "modify", A_bad_request, A_bad_sessionid, NS_COMMANDS,
+				 "The form is too old or of another command; begin again");
 	} else if (!action.p || str_eq_c(action, "execute") || str_eq_c(action, "complete")) {
 		execute(rq, c, session_id);
 	} else if (str_eq_c(action, "cancel") && session_id.n) {
 		reply_result(rq, command_node(rq->a, c, session_id, "canceled"));
 	} else {
 		reply_error_with(rq, "modify", A_bad_request,
-				 str_eq_c(action, "next") || str_eq_c(action, "prev") || str_eq_c(action, "cancel") ? A_bad_action : A_malformed_action,
+				 str_eq_c(action, "next") || str_eq_c(action, "prev") || str_eq_c(action, "cancel")
+					 ? A_bad_action
+					 : A_malformed_action,
 				 NS_COMMANDS, "The command has one form: complete it or cancel it");
 	}
 }
@@ -183,12 +201,14 @@ bool adhoc_disco_info(struct request *rq, struct str node)
 	const struct command *c = rq->session->user->is_admin ? command_find(node) : NULL;
 	bool list = str_eq_c(node, COMMANDS);
 
-	if (!c && !list) return false;
+	if (!c && !list)
+		return false;
 	struct node *q = node_new(rq->a, A_query, NS_DISCO_INFO), *i = node_add(rq->a, q, A_identity, NS_DISCO_INFO);
 	node_set(rq->a, q, "node", node);
 	node_set(rq->a, i, "category", STR("automation"));
 	node_set(rq->a, i, "type", list ? STR("command-list") : STR("command-node"));
-	if (c) node_set(rq->a, i, "name", str_c(c->name));
+	if (c)
+		node_set(rq->a, i, "name", str_c(c->name));
 	node_set(rq->a, node_add(rq->a, q, A_feature, NS_DISCO_INFO), "var", STR(COMMANDS));
 	node_set(rq->a, node_add(rq->a, q, A_feature, NS_DISCO_INFO), "var", STR("jabber:x:data"));
 	reply_result(rq, q);
@@ -197,7 +217,8 @@ bool adhoc_disco_info(struct request *rq, struct str node)
 
 bool adhoc_disco_items(struct request *rq, struct str node)
 {
-	if (!str_eq_c(node, COMMANDS)) return false;
+	if (!str_eq_c(node, COMMANDS))
+		return false;
 	struct node *q = node_new(rq->a, A_query, NS_DISCO_ITEMS);
 	node_set(rq->a, q, "node", node);
 	for (const struct command *c = admin_commands; rq->session->user->is_admin && c->node; c++) {

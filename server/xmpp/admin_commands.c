@@ -1,6 +1,6 @@
 /*
- * Administration by ad-hoc commands (XEP-0133): one table. Changes go through server/im/account.h as those of the command line do, so they are checked,
- * audited and end sessions alike. Home thread of the administrator.
+ * Administration by ad-hoc commands (XEP-0133): one table. Changes go through server/im/account.h as those of the
+ * command line do, so they are checked, audited and end sessions alike. Home thread of the administrator.
  */
 #include "base/err.h"
 #include "server/im/account.h"
@@ -36,15 +36,19 @@ static bool read_jids(struct command_run *r, const char *var)
 	for (size_t i = 0; i < n; i++) {
 		struct str text = str_trim(values[i]);
 		struct jid j;
-		if (!text.n) continue;
+		if (!text.n)
+			continue;
 		if (jid_parse(r->a, text, &j) || !j.local_n || !im_is_our_domain(jid_domain(&j))) {
 			command_failed(r, "modify", A_bad_request,
-				       arena_printf(r->a, "\"%.*s\" is no address of a person of this server", STR_ARG(text)).p);
+				       arena_printf(r->a, "\"%.*s\" is no address of a person of this server",
+						    STR_ARG(text))
+					       .p);
 			return false;
 		}
 		r->jids[r->n_jids++] = j;
 	}
-	if (r->n_jids) return true;
+	if (r->n_jids)
+		return true;
 	command_failed(r, "modify", A_bad_request, "Name at least one account");
 	return false;
 }
@@ -55,7 +59,8 @@ static const struct {
 	enum atom condition;
 	const char *text;
 } errors[] = {
-	{ ERR_SYNTAX, "modify", A_not_acceptable, "the name or the password has characters that are not allowed, or is empty or too long" },
+	{ ERR_SYNTAX, "modify", A_not_acceptable,
+	  "the name or the password has characters that are not allowed, or is empty or too long" },
 	{ ERR_NOT_FOUND, "cancel", A_item_not_found, "there is no such account" },
 	{ ERR_EXISTS, "cancel", A_conflict, "the account exists already" },
 	{ ERR_CONFLICT, "cancel", A_conflict, "the name looks like the one of another account" },
@@ -69,7 +74,8 @@ static size_t error_row(int err)
 {
 	size_t i = 0;
 
-	while (errors[i].err && errors[i].err != err) i++;
+	while (errors[i].err && errors[i].err != err)
+		i++;
 	return i;
 }
 
@@ -100,14 +106,18 @@ static void changed(void *ctx, int err, uint32_t id)
 		return;
 	}
 	const char *text = arena_str(r->a, buf_str(&r->failures)).p;
-	if (r->n_jids == 1) command_failed(r, errors[row].type, errors[row].condition, text);
-	else command_warn(r, text);
+	if (r->n_jids == 1)
+		command_failed(r, errors[row].type, errors[row].condition, text);
+	else
+		command_warn(r, text);
 }
 
 static void change_next(struct command_run *r, account_verb *verb)
 {
 	struct jid *j = &r->jids[r->next_jid++];
-	struct account_op op = { .domain = jid_domain(j), .local = jid_local(j), .password = form_value(r->a, r->form, "password"),
+	struct account_op op = { .domain = jid_domain(j),
+				 .local = jid_local(j),
+				 .password = form_value(r->a, r->form, "password"),
 				 .actor = jid_bare(&r->actor) };
 
 	verb(&op, changed, r);
@@ -115,11 +125,14 @@ static void change_next(struct command_run *r, account_verb *verb)
 
 static void change_all(struct command_run *r, const char *var)
 {
-	if (!read_jids(r, var)) return;
+	if (!read_jids(r, var))
+		return;
 	for (size_t i = 0; i < r->n_jids; i++) {
 		account_verb *verb = verb_of(r);
-		if (!jid_bare_eq(&r->jids[i], &r->actor) || (verb != account_remove && verb != account_disable)) continue;
-		command_failed(r, "cancel", A_not_allowed, "You cannot lock yourself out; let another administrator do it");
+		if (!jid_bare_eq(&r->jids[i], &r->actor) || (verb != account_remove && verb != account_disable))
+			continue;
+		command_failed(r, "cancel", A_not_allowed,
+			       "You cannot lock yourself out; let another administrator do it");
 		return;
 	}
 	change_next(r, verb_of(r));
@@ -132,8 +145,10 @@ static void change_many(struct command_run *r)
 
 static void add_user(struct command_run *r)
 {
-	if (str_eq(form_value(r->a, r->form, "password"), form_value(r->a, r->form, "password-verify"))) change_all(r, "accountjid");
-	else command_failed(r, "modify", A_bad_request, "The two passwords differ");
+	if (str_eq(form_value(r->a, r->form, "password"), form_value(r->a, r->form, "password-verify")))
+		change_all(r, "accountjid");
+	else
+		command_failed(r, "modify", A_bad_request, "The two passwords differ");
 }
 
 static void set_password(struct command_run *r)
@@ -148,19 +163,30 @@ struct kick {
 	char bytes[];
 };
 
+/* By numbers: the user goes with his last session. */
 static void kick_arrived(void *data)
 {
 	struct kick *k = data;
 	struct user *u = user_find(jid_bare(&k->jid));
+	uint64_t numbers[1024];
+	size_t n = 0;
 
-	if (!u) return;
-	list_each_safe(s, &u->sessions, struct session, of_user)
-		if (jid_is_bare(&k->jid) || jid_eq(&s->jid, &k->jid)) s->transport->kick(s, "policy-violation", "An administrator ended the session");
+	if (!u)
+		return;
+	list_each (s, &u->sessions, struct session, of_user)
+		if (n < 1024 && (jid_is_bare(&k->jid) || jid_eq(&s->jid, &k->jid)))
+			numbers[n++] = s->number;
+	for (size_t i = 0; i < n; i++) {
+		struct session *s = session_by_number(numbers[i]);
+		if (s)
+			s->transport->kick(s, "policy-violation", "An administrator ended the session");
+	}
 }
 
 static void end_session(struct command_run *r)
 {
-	if (!read_jids(r, "accountjids")) return;
+	if (!read_jids(r, "accountjids"))
+		return;
 	for (size_t i = 0; i < r->n_jids; i++) {
 		struct kick *k = mem_zero(sizeof *k + r->jids[i].full.n);
 		memcpy(k->bytes, r->jids[i].full.p, r->jids[i].full.n);
@@ -191,7 +217,8 @@ static bool count_account(void *ctx, const struct account_rec *rec)
 {
 	struct people *p = ctx;
 
-	if (p->disabled && !rec->disabled) return true;
+	if (p->disabled && !rec->disabled)
+		return true;
 	if (p->field && p->n < p->max)
 		form_field_value(p->r->a, p->field, arena_cat(p->r->a, rec->local, STR("@"), rec->domain, STR_NONE));
 	p->n++;
@@ -202,7 +229,8 @@ static void count_all(struct people *p)
 {
 	struct txn *t = im_read();
 
-	for (size_t i = 0; i < im.n_domains; i++) account_each(t, str_c(im.domains[i]), count_account, p);
+	for (size_t i = 0; i < im.n_domains; i++)
+		account_each(t, str_c(im.domains[i]), count_account, p);
 	txn_commit(t);
 }
 
@@ -210,7 +238,8 @@ static void count_online(void *ctx, struct str bare)
 {
 	struct people *p = ctx;
 
-	if (p->field && p->n < p->max) form_field_value(p->r->a, p->field, arena_str(p->r->a, bare));
+	if (p->field && p->n < p->max)
+		form_field_value(p->r->a, p->field, arena_str(p->r->a, bare));
 	p->n++;
 }
 
@@ -249,12 +278,21 @@ static void online_num(struct command_run *r)
 static void answer_list(struct command_run *r, const char *var, bool online, bool disabled)
 {
 	struct node *form = result_form(r);
-	struct people p = { .r = r, .disabled = disabled, .max = list_max(r),
+	struct people p = { .r = r,
+			    .disabled = disabled,
+			    .max = list_max(r),
 			    .field = form_field(r->a, form, var, "jid-multi", NULL, STR_NONE) };
 
-	if (online) presence_each_person(count_online, &p);
-	else count_all(&p);
-	command_done(r, p.n > p.max ? arena_printf(r->a, "The first %llu of %llu", (unsigned long long)p.max, (unsigned long long)p.n).p : NULL, form);
+	if (online)
+		presence_each_person(count_online, &p);
+	else
+		count_all(&p);
+	command_done(r,
+		     p.n > p.max ? arena_printf(r->a, "The first %llu of %llu", (unsigned long long)p.max,
+						(unsigned long long)p.n)
+					   .p
+				 : NULL,
+		     form);
 }
 
 static void registered_list(struct command_run *r)
@@ -278,7 +316,8 @@ static void last_login(struct command_run *r)
 	struct str status;
 	uint64_t wall_ms;
 
-	if (!read_jids(r, "accountjid")) return;
+	if (!read_jids(r, "accountjid"))
+		return;
 	struct jid bare = jid_to_bare(r->jids[0]);
 	uint32_t id = peer_get(&bare)->archived;
 	struct node *form = result_form(r);
@@ -293,8 +332,8 @@ static void last_login(struct command_run *r)
 	form_field(r->a, form, "accountjid", "jid-single", NULL, jid_bare(&bare));
 	form_field(r->a, form, "lastlogin", NULL, NULL,
 		   presence_is_available(jid_bare(&bare)) ? STR("online")
-		   : err                                  ? STR("never")
-							  : arena_str(r->a, str_of(when, datetime_print(wall_ms, when))));
+		   : err				  ? STR("never")
+			 : arena_str(r->a, str_of(when, datetime_print(wall_ms, when))));
 	command_done(r, NULL, form);
 }
 
@@ -304,9 +343,12 @@ static void announce_arrived(void *data)
 {
 	struct chunk *payload = data;
 
-	list_each_safe(s, &home()->sessions, struct session, of_home) {
-		struct outgoing o = { .kind = STANZA_MESSAGE, .from = jid_domain(&s->jid), .type = STR("headline"), .payload = payload };
-		if (s->available) session_send(s, &o);
+	list_each_safe (s, &home()->sessions, struct session, of_home) {
+		struct outgoing o = {
+			.kind = STANZA_MESSAGE, .from = jid_domain(&s->jid), .type = STR("headline"), .payload = payload
+		};
+		if (s->available)
+			session_send(s, &o);
 	}
 }
 
@@ -322,10 +364,12 @@ static void announce(struct command_run *r)
 	size_t n = form_values(r->a, r->form, "announcement", &lines);
 
 	for (size_t i = 0; i < n; i++) {
-		if (i) node_append_text(r->a, body, STR("\n"));
+		if (i)
+			node_append_text(r->a, body, STR("\n"));
 		node_append_text(r->a, body, lines[i]);
 	}
-	if (subject.n) node_add_text(r->a, m, A_subject, NS_CLIENT, subject);
+	if (subject.n)
+		node_add_text(r->a, m, A_subject, NS_CLIENT, subject);
 	fanout(announce_arrived, payload_of_children(m), announce_free);
 	command_done(r, "Sent to everybody online", NULL);
 }
@@ -345,7 +389,8 @@ static const struct command_field one_password[] = {
 };
 static const struct command_field many[] = { { "accountjids", "jid-multi", "Addresses", true }, { .var = NULL } };
 static const struct command_field one[] = { { "accountjid", "jid-single", "Address", true }, { .var = NULL } };
-static const struct command_field how_many[] = { { "max_items", "text-single", "At most so many", false }, { .var = NULL } };
+static const struct command_field how_many[] = { { "max_items", "text-single", "At most so many", false },
+						 { .var = NULL } };
 static const struct command_field text[] = {
 	{ "subject", "text-single", "Subject", false },
 	{ "announcement", "text-multi", "Text", true },
@@ -355,10 +400,13 @@ static const struct command_field text[] = {
 const struct command admin_commands[] = {
 	{ ADMIN "#add-user", "Add a person", "The new account and its password.", new_user, false, add_user },
 	{ ADMIN "#delete-user", "Delete people", "Their accounts end for good.", many, false, change_many },
-	{ ADMIN "#disable-user", "Disable people", "They cannot log in until they are enabled again.", many, false, change_many },
+	{ ADMIN "#disable-user", "Disable people", "They cannot log in until they are enabled again.", many, false,
+	  change_many },
 	{ ADMIN "#reenable-user", "Enable people", "They can log in again.", many, false, change_many },
-	{ ADMIN "#end-user-session", "End sessions", "Of whole accounts or of single devices.", many, false, end_session },
-	{ ADMIN "#change-user-password", "Change a password", "The person is logged out everywhere.", one_password, false, set_password },
+	{ ADMIN "#end-user-session", "End sessions", "Of whole accounts or of single devices.", many, false,
+	  end_session },
+	{ ADMIN "#change-user-password", "Change a password", "The person is logged out everywhere.", one_password,
+	  false, set_password },
 	{ ADMIN "#get-user-lastlogin", "When was a person here", "The account.", one, false, last_login },
 	{ ADMIN "#get-registered-users-num", "How many accounts", NULL, NULL, false, registered_num },
 	{ ADMIN "#get-disabled-users-num", "How many disabled accounts", NULL, NULL, false, disabled_num },
@@ -376,12 +424,15 @@ static account_verb *verb_of(const struct command_run *r)
 		const char *node;
 		account_verb *verb;
 	} verbs[] = {
-		{ ADMIN "#add-user", account_add },         { ADMIN "#delete-user", account_remove },
-		{ ADMIN "#disable-user", account_disable }, { ADMIN "#reenable-user", account_enable },
+		{ ADMIN "#add-user", account_add },
+		{ ADMIN "#delete-user", account_remove },
+		{ ADMIN "#disable-user", account_disable },
+		{ ADMIN "#reenable-user", account_enable },
 		{ ADMIN "#change-user-password", account_set_password },
 	};
 
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-		if (strcmp(verbs[i].node, r->command->node) == 0) return verbs[i].verb;
+		if (strcmp(verbs[i].node, r->command->node) == 0)
+			return verbs[i].verb;
 	return NULL;
 }

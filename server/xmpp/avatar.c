@@ -1,7 +1,8 @@
 /*
- * Avatars (XEP-0084, 0153, 0398). The picture lives in PEP only: data node (Base64), metadata node (what it is). A vCard's PHOTO is made of them when it is
- * read, and put into them when it is set; the hash in the owner's presence is written by the server, so it is always true. The server never decodes a
- * picture, it reads the size out of the header (row W09). Home thread of the owner unless said; apply on the writer thread.
+ * Avatars (XEP-0084, 0153, 0398). The picture lives in PEP only: data node (Base64), metadata node (what it is). A
+ * vCard's PHOTO is made of them when it is read, and put into them when it is set; the hash in the owner's presence
+ * is written by the server, so it is always true. The server never decodes a picture, it reads the size out of the
+ * header (row W09). Home thread of the owner unless said; apply on the writer thread.
  */
 #include "server/xmpp/avatar.h"
 #include "base/clock.h"
@@ -39,7 +40,8 @@ static bool jpeg_size(const uint8_t *p, size_t n, uint32_t *w, uint32_t *h)
 
 	while (at + 9 < n && p[at] == 0xff) {
 		uint8_t marker = p[at + 1];
-		if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) { /* a frame header */
+		if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 &&
+		    marker != 0xcc) { /* a frame header */
 			*h = be16(p + at + 5);
 			*w = be16(p + at + 7);
 			return true;
@@ -75,13 +77,17 @@ static int decode(struct arena *a, struct str text, struct str *out_base64, stru
 	uint32_t w, h;
 
 	for (size_t i = 0; i < text.n; i++)
-		if (text.p[i] != ' ' && text.p[i] != '\n' && text.p[i] != '\r' && text.p[i] != '\t') clean[n++] = text.p[i];
+		if (text.p[i] != ' ' && text.p[i] != '\n' && text.p[i] != '\r' && text.p[i] != '\t')
+			clean[n++] = text.p[i];
 	got = n ? base64_decode(str_of(clean, n), bytes, text.n + 1) : ERR_SYNTAX;
-	if (got <= 0) return ERR_SYNTAX;
+	if (got <= 0)
+		return ERR_SYNTAX;
 	*out_base64 = str_of(clean, n);
 	*out_bytes = str_of(bytes, (size_t)got);
-	if (got > PICTURE_BYTES_MAX) return ERR_LIMIT;
-	if (avatar_image_size(*out_bytes, &w, &h) && (w > PICTURE_SIDE_MAX || h > PICTURE_SIDE_MAX)) return ERR_LIMIT;
+	if (got > PICTURE_BYTES_MAX)
+		return ERR_LIMIT;
+	if (avatar_image_size(*out_bytes, &w, &h) && (w > PICTURE_SIDE_MAX || h > PICTURE_SIDE_MAX))
+		return ERR_LIMIT;
 	return 0;
 }
 
@@ -107,11 +113,14 @@ static struct node *current_info(struct txn *t, struct arena *a, uint32_t accoun
 	struct str payload = STR_NONE;
 	struct node *root;
 
-	if (pep_node_get(t, account, META_NODE, &node)) return NULL;
+	if (pep_node_get(t, account, META_NODE, &node))
+		return NULL;
 	pep_item_each(t, &node, true, take_newest, &payload);
-	if (!payload.n || parse_document(a, payload, &wide, &root)) return NULL;
+	if (!payload.n || parse_document(a, payload, &wide, &root))
+		return NULL;
 	for (struct node *i = node_child(root, A_info, NS_AVATAR_META); i; i = node_next_same(i))
-		if (!node_attr(i, "url").p && node_attr(i, "id").n == ID_LEN) return i;
+		if (!node_attr(i, "url").p && node_attr(i, "id").n == ID_LEN)
+			return i;
 	return NULL;
 }
 
@@ -121,11 +130,15 @@ void avatar_into_vcard(struct txn *t, struct arena *a, uint32_t account, struct 
 	struct pep_node node;
 	struct pep_item item;
 
-	if (!info || pep_node_get(t, account, DATA_NODE, &node) || pep_item_get(t, &node, node_attr(info, "id"), &item)) return;
-	if (parse_document(a, item.payload, &wide, &root)) return;
-	for (struct node *old = node_child(card, A_PHOTO, NS_VCARD); old; old = node_child(card, A_PHOTO, NS_VCARD)) node_remove(old);
+	if (!info || pep_node_get(t, account, DATA_NODE, &node) || pep_item_get(t, &node, node_attr(info, "id"), &item))
+		return;
+	if (parse_document(a, item.payload, &wide, &root))
+		return;
+	for (struct node *old = node_child(card, A_PHOTO, NS_VCARD); old; old = node_child(card, A_PHOTO, NS_VCARD))
+		node_remove(old);
 	photo = node_add(a, card, A_PHOTO, NS_VCARD);
-	node_add_text(a, photo, A_TYPE, NS_VCARD, node_attr(info, "type").n ? node_attr(info, "type") : STR("image/png"));
+	node_add_text(a, photo, A_TYPE, NS_VCARD,
+		      node_attr(info, "type").n ? node_attr(info, "type") : STR("image/png"));
 	node_add_text(a, photo, A_BINVAL, NS_VCARD, node_text(a, root));
 }
 
@@ -149,9 +162,11 @@ static void read_photo(struct user *u, struct shown *x)
 
 static struct shown *shown_of(struct user *u)
 {
-	if (!u->pep) u->pep = NEW(struct shown);
+	if (!u->pep)
+		u->pep = NEW(struct shown);
 	struct shown *x = u->pep;
-	if (!x->loaded) read_photo(u, x);
+	if (!x->loaded)
+		read_photo(u, x);
 	return x;
 }
 
@@ -159,8 +174,10 @@ static void put_photo(struct arena *a, struct node *presence, const char *photo)
 {
 	struct node *old = node_child(presence, A_x, NS_VCARD_UPDATE);
 
-	if (!old && !photo[0]) return; /* a client that knows nothing of pictures, a person without one */
-	for (; old; old = node_child(presence, A_x, NS_VCARD_UPDATE)) node_remove(old);
+	if (!old && !photo[0])
+		return; /* a client that knows nothing of pictures, a person without one */
+	for (; old; old = node_child(presence, A_x, NS_VCARD_UPDATE))
+		node_remove(old);
 	node_add_text(a, node_add(a, presence, A_x, NS_VCARD_UPDATE), A_photo, NS_VCARD_UPDATE, str_c(photo));
 }
 
@@ -176,8 +193,10 @@ static void repeat_presence(struct session *s, const char *photo)
 	struct str payload = chunk_str(s->presence);
 	struct node *root;
 
-	if (!parse_document(a, arena_cat(a, STR("<presence xmlns='jabber:client'>"), payload.p ? payload : STR(""), STR("</presence>"), STR_NONE), &wide,
-			    &root)) {
+	if (!parse_document(a,
+			    arena_cat(a, STR("<presence xmlns='jabber:client'>"), payload.p ? payload : STR(""),
+				      STR("</presence>"), STR_NONE),
+			    &wide, &root)) {
 		put_photo(a, root, photo);
 		struct chunk *c = payload_of_children(root);
 		presence_set(s, c, s->priority);
@@ -192,13 +211,16 @@ void avatar_changed(struct str bare)
 	struct user *u = user_find(bare);
 	char before[ID_LEN + 1];
 
-	if (!u) return;
+	if (!u)
+		return;
 	struct shown *x = shown_of(u);
 	memcpy(before, x->photo, sizeof before);
 	read_photo(u, x);
-	if (strcmp(before, x->photo) == 0) return;
-	list_each_safe(s, &u->sessions, struct session, of_user)
-		if (s->available) repeat_presence(s, x->photo);
+	if (strcmp(before, x->photo) == 0)
+		return;
+	list_each_safe (s, &u->sessions, struct session, of_user)
+		if (s->available)
+			repeat_presence(s, x->photo);
 }
 
 static void on_user_unload(struct user *u)
@@ -229,8 +251,10 @@ static struct str print_element(struct arena *a, const struct node *n)
 
 static const char *sniffed_type(struct str bytes)
 {
-	if (str_starts(bytes, STR("\x89PNG"))) return "image/png";
-	if (str_starts(bytes, STR("GIF8"))) return "image/gif";
+	if (str_starts(bytes, STR("\x89PNG")))
+		return "image/png";
+	if (str_starts(bytes, STR("GIF8")))
+		return "image/gif";
 	return "image/jpeg";
 }
 
@@ -258,7 +282,8 @@ static void make_items(struct arena *a, struct str base64, struct str bytes, str
 
 int avatar_from_vcard(struct arena *a, struct node *card, struct avatar_change *out)
 {
-	struct node *photo = node_child(card, A_PHOTO, NS_VCARD), *value = photo ? node_child(photo, A_BINVAL, NS_VCARD) : NULL;
+	struct node *photo = node_child(card, A_PHOTO, NS_VCARD),
+		    *value = photo ? node_child(photo, A_BINVAL, NS_VCARD) : NULL;
 	struct str base64, bytes;
 	int err;
 
@@ -269,12 +294,15 @@ int avatar_from_vcard(struct arena *a, struct node *card, struct avatar_change *
 	}
 	if (!value || !str_trim(node_text(a, value)).n) {
 		out->removed = true;
-		out->metadata = STR("<metadata xmlns='urn:xmpp:avatar:metadata'/>"); /* XEP-0084 4.2.2: no picture any more */
-		if (photo) node_remove(photo);
+		out->metadata =
+			STR("<metadata xmlns='urn:xmpp:avatar:metadata'/>"); /* XEP-0084 4.2.2: no picture any more */
+		if (photo)
+			node_remove(photo);
 		return 0;
 	}
 	err = decode(a, node_text(a, value), &base64, &bytes);
-	if (err) return err;
+	if (err)
+		return err;
 	make_items(a, base64, bytes, str_trim(node_child_text(a, photo, A_TYPE, NS_VCARD)), out);
 	node_remove(photo);
 	return 0;
@@ -285,29 +313,38 @@ int avatar_apply(struct txn *t, uint32_t account, struct str publisher, struct a
 	struct arena *a = arena_new(4096);
 	struct node *info = current_info(t, a, account);
 	bool same = c->removed ? !info : info && str_eq_c(node_attr(info, "id"), c->id);
-	struct pep_item item = { .id = str_c(c->id), .publisher = publisher, .published_ms = clock_wall_ms(), .payload = c->data };
+	struct pep_item item = {
+		.id = str_c(c->id), .publisher = publisher, .published_ms = clock_wall_ms(), .payload = c->data
+	};
 	struct pep_config config;
 	struct pep_node node;
 	int err = 0;
 
 	arena_free(a);
 	c->done = false;
-	if (!c->any || same) return 0;
+	if (!c->any || same)
+		return 0;
 	pep_config_default(STR_NONE, &config);
-	if (!c->removed) err = pep_put_item(t, account, DATA_NODE, &item, &config, &node);
+	if (!c->removed)
+		err = pep_put_item(t, account, DATA_NODE, &item, &config, &node);
 	item.payload = c->metadata;
-	if (c->removed) item.id = STR("none");
-	if (!err) err = pep_put_item(t, account, META_NODE, &item, &config, &node);
+	if (c->removed)
+		item.id = STR("none");
+	if (!err)
+		err = pep_put_item(t, account, META_NODE, &item, &config, &node);
 	c->done = !err;
 	return err;
 }
 
 void avatar_tell(uint32_t account, struct str bare, struct str publisher, const struct avatar_change *c)
 {
-	struct pep_event e = { PEP_EVENT_ITEM, ACCESS_PRESENCE, account, bare, DATA_NODE, str_c(c->id), publisher, c->data };
+	struct pep_event e = { PEP_EVENT_ITEM, ACCESS_PRESENCE, account,   bare,
+			       DATA_NODE,      str_c(c->id),	publisher, c->data };
 
-	if (!c->done) return;
-	if (!c->removed) pep_tell(&e);
+	if (!c->done)
+		return;
+	if (!c->removed)
+		pep_tell(&e);
 	e.node = META_NODE;
 	e.item = c->removed ? STR("none") : str_c(c->id);
 	e.payload = c->metadata;

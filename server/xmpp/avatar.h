@@ -1,10 +1,12 @@
-/* Avatars: PEP (XEP-0084) is where the picture lives; the vCard's PHOTO (0153) and the hash in presence are made of it (0398). */
+/* Avatars: PEP (XEP-0084) is where the picture lives; the vCard's PHOTO (0153) and the hash in presence are made of
+ * it (0398). */
 #pragma once
 #include "server/xmpp/pep.h"
 
 /* Own presence on its way out: replaces <x xmlns='vcard-temp:x:update'/> by what is true. Home thread. */
 void avatar_into_presence(struct request *rq);
-/* The metadata node of that account changed: reads it again and sends the presence of its available sessions again. Home of the account. */
+/* The metadata node of that account changed: reads it again and sends the presence of its available sessions again.
+ * Home of the account. */
 void avatar_changed(struct str bare);
 /* The picture as <PHOTO/> of a vCard, in place of its own. Any worker. */
 void avatar_into_vcard(struct txn *t, struct arena *a, uint32_t account, struct node *card);

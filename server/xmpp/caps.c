@@ -1,7 +1,8 @@
 /*
- * Entity capabilities of our own clients (XEP-0115 with the checks of 5.4, row I12). Each worker has a cache of verified answers, keyed by hash algorithm
- * and hash, bounded; an answer that cannot be verified counts for its session only. A cache entry keeps the nodes with +notify and nothing else. Home
- * thread of the session; caps_verify is pure.
+ * Entity capabilities of our own clients (XEP-0115 with the checks of 5.4, row I12). Each worker has a cache of
+ * verified answers, keyed by hash algorithm and hash, bounded; an answer that cannot be verified counts for its
+ * session only. A cache entry keeps the nodes with +notify and nothing else. Home thread of the session; caps_verify
+ * is pure.
  */
 #include "server/xmpp/caps.h"
 #include "base/crypto.h"
@@ -39,7 +40,8 @@ static bool add_sorted(struct buf *b, struct str *v, size_t n, bool unique)
 {
 	qsort(v, n, sizeof *v, by_head);
 	for (size_t i = 0; i < n; i++) {
-		if (unique && i && str_eq(v[i], v[i - 1])) return false;
+		if (unique && i && str_eq(v[i], v[i - 1]))
+			return false;
 		buf_str_add(b, v[i]);
 	}
 	return true;
@@ -50,27 +52,34 @@ static bool has_separator(struct str s)
 	return s.n && str_find(s, '<') >= 0;
 }
 
-/* One extended form of 5.4 step 3.6: "FORM_TYPE<var<value<...". Empty when it does not count; false when it is ill-formed. */
+/* One extended form of 5.4 step 3.6: "FORM_TYPE<var<value<...". Empty when it does not count; false when it is
+ * ill-formed. */
 static bool form_piece(struct arena *a, const struct node *x, struct str *out)
 {
 	struct buf b;
 	struct str *fields, *values, type = STR_NONE;
 	size_t n = 0, count = 0;
 
-	node_each(f, x) count++;
+	node_each (f, x)
+		count++;
 	fields = arena_alloc(a, (count + 1) * sizeof *fields);
-	node_each(f, x) {
+	node_each (f, x) {
 		struct str var = node_attr(f, "var");
 		size_t k;
-		if (f->name != A_field || !var.n) continue;
-		if (has_separator(var)) return false;
+		if (f->name != A_field || !var.n)
+			continue;
+		if (has_separator(var))
+			return false;
 		k = form_values(a, x, arena_str(a, var).p, &values);
 		for (size_t i = 0; i < k; i++)
-			if (has_separator(values[i])) return false;
+			if (has_separator(values[i]))
+				return false;
 		if (str_eq_c(var, "FORM_TYPE")) {
 			for (size_t i = 1; i < k; i++)
-				if (!str_eq(values[i], values[0])) return false;
-			if (k && str_eq_c(node_attr(f, "type"), "hidden")) type = values[0];
+				if (!str_eq(values[i], values[0]))
+					return false;
+			if (k && str_eq_c(node_attr(f, "type"), "hidden"))
+				type = values[0];
 			continue;
 		}
 		buf_init(&b, 1u << 20);
@@ -85,7 +94,8 @@ static bool form_piece(struct arena *a, const struct node *x, struct str *out)
 		buf_clear(&b);
 	}
 	*out = STR_NONE;
-	if (!type.p) return true;
+	if (!type.p)
+		return true;
 	buf_init(&b, 1u << 20);
 	buf_str_add(&b, type);
 	buf_byte(&b, '<');
@@ -100,42 +110,54 @@ static bool verification_string(struct arena *a, const struct node *query, struc
 	size_t count = 0, ni = 0, nf = 0, nx = 0;
 	struct str *identities, *features, *forms, piece;
 
-	node_each(n, query) count++;
+	node_each (n, query)
+		count++;
 	identities = arena_alloc(a, (count + 1) * 3 * sizeof *identities);
 	features = identities + count + 1;
 	forms = features + count + 1;
-	node_each(n, query) {
+	node_each (n, query) {
 		if (node_is(n, A_identity, NS_DISCO_INFO)) {
-			identities[ni++] = arena_cat(a, node_attr(n, "category"), STR("/"), node_attr(n, "type"), STR("/"),
-						     node_lang(n).p ? node_lang(n) : STR(""), STR("/"),
-						     node_attr(n, "name").p ? node_attr(n, "name") : STR(""), STR("<"), STR_NONE);
+			identities[ni++] =
+				arena_cat(a, node_attr(n, "category"), STR("/"), node_attr(n, "type"), STR("/"),
+					  node_lang(n).p ? node_lang(n) : STR(""), STR("/"),
+					  node_attr(n, "name").p ? node_attr(n, "name") : STR(""), STR("<"), STR_NONE);
 		} else if (node_is(n, A_feature, NS_DISCO_INFO)) {
 			features[nf++] = arena_cat(a, node_attr(n, "var"), STR("<"), STR_NONE);
 		} else if (node_is(n, A_x, NS_DATA)) {
-			if (!form_piece(a, n, &piece)) return false;
-			if (piece.p) forms[nx++] = piece;
+			if (!form_piece(a, n, &piece))
+				return false;
+			if (piece.p)
+				forms[nx++] = piece;
 		}
 	}
-	if (!add_sorted(b, identities, ni, true) || !add_sorted(b, features, nf, true)) return false;
+	if (!add_sorted(b, identities, ni, true) || !add_sorted(b, features, nf, true))
+		return false;
 	for (size_t i = 0; i < nx; i++) /* 5.4 step 3.4: two forms of one type */
 		for (size_t k = 0; k < i; k++)
-			if (str_eq(head_of(forms[i]), head_of(forms[k]))) return false;
+			if (str_eq(head_of(forms[i]), head_of(forms[k])))
+				return false;
 	return add_sorted(b, forms, nx, false);
 }
 
 static int hash_by_name(struct str name)
 {
-	return str_eq_c(name, "sha-1") ? HASH_SHA1 : str_eq_c(name, "sha-256") ? HASH_SHA256 : str_eq_c(name, "sha-512") ? HASH_SHA512 : -1;
+	return str_eq_c(name, "sha-1")	   ? HASH_SHA1
+	       : str_eq_c(name, "sha-256") ? HASH_SHA256
+	       : str_eq_c(name, "sha-512") ? HASH_SHA512
+					   : -1;
 }
 
 /* A name with the separator in it could make the string of another client (section 8.1). */
 static bool attributes_complete(const struct node *query)
 {
-	node_each(n, query) {
+	node_each (n, query) {
 		for (const struct attr *at = n->attrs; at; at = at->next)
-			if (has_separator(at->value)) return false;
-		if (node_is(n, A_identity, NS_DISCO_INFO) && (!node_attr(n, "category").p || !node_attr(n, "type").p)) return false;
-		if (node_is(n, A_feature, NS_DISCO_INFO) && !node_attr(n, "var").p) return false;
+			if (has_separator(at->value))
+				return false;
+		if (node_is(n, A_identity, NS_DISCO_INFO) && (!node_attr(n, "category").p || !node_attr(n, "type").p))
+			return false;
+		if (node_is(n, A_feature, NS_DISCO_INFO) && !node_attr(n, "var").p)
+			return false;
 	}
 	return true;
 }
@@ -148,7 +170,8 @@ bool caps_verify(struct arena *a, const struct node *query, struct str hash, str
 	struct buf b;
 	bool fits = false;
 
-	if (kind < 0 || !attributes_complete(query)) return false;
+	if (kind < 0 || !attributes_complete(query))
+		return false;
 	buf_init(&b, 1u << 20);
 	if (verification_string(a, query, &b) && buf_ok(&b)) {
 		digest((enum hash_kind)kind, buf_str(&b), d);
@@ -161,18 +184,18 @@ bool caps_verify(struct arena *a, const struct node *query, struct str hash, str
 /* ---- what clients want ---- */
 
 struct entry {
-	struct list link;          /* of the cache: the one used longest ago stands first */
+	struct list link; /* of the cache: the one used longest ago stands first */
 	unsigned refs;
 	bool cached;
 	struct str key;
 	size_t n;
-	struct str *nodes;         /* sorted; behind the struct, as the bytes */
+	struct str *nodes; /* sorted; behind the struct, as the bytes */
 };
 struct client {
-	struct str key;            /* what its presence said; owned */
-	struct entry *entry;       /* NULL: not known yet */
-	char asked[RANDOM_TOKEN];  /* id of our question; empty: none open */
-	bool told;                 /* got the last items of what it wants */
+	struct str key;		  /* what its presence said; owned */
+	struct entry *entry;	  /* NULL: not known yet */
+	char asked[RANDOM_TOKEN]; /* id of our question; empty: none open */
+	bool told;		  /* got the last items of what it wants */
 };
 
 static _Thread_local struct hash *cache;
@@ -180,7 +203,8 @@ static _Thread_local struct list used;
 
 static void entry_unref(struct entry *e)
 {
-	if (e && --e->refs == 0) mem_free(e);
+	if (e && --e->refs == 0)
+		mem_free(e);
 }
 
 static void uncache(struct entry *e)
@@ -197,8 +221,10 @@ static void cache_put(struct entry *e)
 		cache = hash_new();
 		list_init(&used);
 	}
-	if (hash_get(cache, e->key)) return;
-	if (hash_count(cache) >= CACHE_MAX) uncache(list_entry(used.next, struct entry, link));
+	if (hash_get(cache, e->key))
+		return;
+	if (hash_count(cache) >= CACHE_MAX)
+		uncache(list_entry(used.next, struct entry, link));
 	hash_put(cache, e->key, e);
 	list_add(&used, &e->link);
 	e->cached = true;
@@ -209,7 +235,8 @@ static struct entry *cache_get(struct str key)
 {
 	struct entry *e = cache ? hash_get(cache, key) : NULL;
 
-	if (!e) return NULL;
+	if (!e)
+		return NULL;
 	list_del(&e->link);
 	list_add(&used, &e->link);
 	e->refs++;
@@ -218,8 +245,10 @@ static struct entry *cache_get(struct str key)
 
 void caps_thread_fini(void)
 {
-	if (!cache) return;
-	list_each_safe(e, &used, struct entry, link) uncache(e);
+	if (!cache)
+		return;
+	list_each_safe (e, &used, struct entry, link)
+		uncache(e);
 	hash_free(cache);
 	cache = NULL;
 }
@@ -230,11 +259,13 @@ static struct entry *entry_new(struct arena *a, const struct node *query, struct
 	struct str *v = arena_alloc(a, NODES_MAX * sizeof *v);
 	size_t n = 0, bytes = key.n;
 
-	node_each(f, query) {
+	node_each (f, query) {
 		struct str var = node_attr(f, "var");
-		if (!node_is(f, A_feature, NS_DISCO_INFO) || !str_ends(var, str_c(suffix)) || n == NODES_MAX) continue;
+		if (!node_is(f, A_feature, NS_DISCO_INFO) || !str_ends(var, str_c(suffix)) || n == NODES_MAX)
+			continue;
 		var.n -= sizeof suffix - 1;
-		if (bytes + var.n > NODES_BYTES_MAX) continue;
+		if (bytes + var.n > NODES_BYTES_MAX)
+			continue;
 		bytes += var.n;
 		v[n++] = var;
 	}
@@ -278,7 +309,11 @@ static void ask(struct session *s, struct client *c, const struct node *caps)
 
 	random_token(c->asked);
 	node_set(a, q, "node", arena_cat(a, node_attr(caps, "node"), STR("#"), node_attr(caps, "ver"), STR_NONE));
-	struct outgoing o = { .kind = STANZA_IQ, .from = jid_domain(&s->jid), .type = STR("get"), .id = str_c(c->asked), .payload = payload_of_node(q) };
+	struct outgoing o = { .kind = STANZA_IQ,
+			      .from = jid_domain(&s->jid),
+			      .type = STR("get"),
+			      .id = str_c(c->asked),
+			      .payload = payload_of_node(q) };
 	session_send(s, &o);
 	chunk_unref(o.payload);
 	arena_free(a);
@@ -288,7 +323,8 @@ static void tell(struct session *s)
 {
 	struct client *c = s->caps;
 
-	if (c->told || !c->entry || !s->available) return;
+	if (c->told || !c->entry || !s->available)
+		return;
 	c->told = true;
 	pep_send_last(s);
 }
@@ -299,10 +335,13 @@ static void caps_set(struct session *s, const struct node *caps)
 	struct str hash = node_attr(caps, "hash"), ver = node_attr(caps, "ver"), node = node_attr(caps, "node");
 	struct buf b;
 
-	if (!ver.n || !node.n) return;
+	if (!ver.n || !node.n)
+		return;
 	buf_init(&b, 65536);
-	if (hash.n) buf_printf(&b, "%.*s %.*s", STR_ARG(hash), STR_ARG(ver));
-	else buf_printf(&b, "%.*s#%.*s", STR_ARG(node), STR_ARG(ver)); /* before version 1.4: cannot be verified */
+	if (hash.n)
+		buf_printf(&b, "%.*s %.*s", STR_ARG(hash), STR_ARG(ver));
+	else
+		buf_printf(&b, "%.*s#%.*s", STR_ARG(node), STR_ARG(ver)); /* before version 1.4: cannot be verified */
 	if (buf_ok(&b) && !str_eq(buf_str(&b), c->key)) {
 		mem_free((void *)c->key.p);
 		c->key = str_of(str_dup(buf_str(&b)), b.n);
@@ -310,17 +349,21 @@ static void caps_set(struct session *s, const struct node *caps)
 		c->entry = hash.n ? cache_get(c->key) : NULL;
 		c->asked[0] = 0;
 		c->told = false;
-		if (!c->entry) ask(s, c, caps);
+		if (!c->entry)
+			ask(s, c, caps);
 	}
 	buf_clear(&b);
 }
 
 void caps_presence(struct session *s, const struct node *caps, bool initial)
 {
-	if (caps) caps_set(s, caps);
+	if (caps)
+		caps_set(s, caps);
 	struct client *c = s->caps;
-	if (!c) return;
-	if (initial) c->told = false;
+	if (!c)
+		return;
+	if (initial)
+		c->told = false;
 	tell(s);
 }
 
@@ -330,7 +373,10 @@ void caps_restored(struct session *s, struct str payload)
 	struct arena *a = arena_new(4096);
 	struct node *root, *caps = NULL;
 
-	if (!parse_document(a, arena_cat(a, STR("<presence xmlns='jabber:client'>"), payload, STR("</presence>"), STR_NONE), &limits, &root))
+	if (!parse_document(a,
+			    arena_cat(a, STR("<presence xmlns='jabber:client'>"), payload, STR("</presence>"),
+				      STR_NONE),
+			    &limits, &root))
 		caps = node_child(root, A_c, NS_CAPS);
 	if (caps) {
 		caps_set(s, caps);
@@ -345,12 +391,15 @@ bool caps_answer(struct request *rq)
 	struct node *q = node_child(rq->stanza, A_query, NS_DISCO_INFO);
 	ptrdiff_t space;
 
-	if (!c || !c->asked[0] || !str_eq_c(rq->id, c->asked)) return false;
+	if (!c || !c->asked[0] || !str_eq_c(rq->id, c->asked))
+		return false;
 	c->asked[0] = 0;
-	if (!q || !str_eq_c(rq->type, "result")) return true;
+	if (!q || !str_eq_c(rq->type, "result"))
+		return true;
 	c->entry = entry_new(rq->a, q, c->key);
 	space = str_find(c->key, ' ');
-	if (space > 0 && caps_verify(rq->a, q, str_of(c->key.p, (size_t)space), str_of(c->key.p + space + 1, c->key.n - (size_t)space - 1)))
+	if (space > 0 && caps_verify(rq->a, q, str_of(c->key.p, (size_t)space),
+				     str_of(c->key.p + space + 1, c->key.n - (size_t)space - 1)))
 		cache_put(c->entry);
 	tell(rq->session);
 	return true;
@@ -360,7 +409,8 @@ static void on_session_free(struct session *s)
 {
 	struct client *c = s->caps;
 
-	if (!c) return;
+	if (!c)
+		return;
 	entry_unref(c->entry);
 	mem_free((void *)c->key.p);
 	mem_free(c);

@@ -1,5 +1,6 @@
-/* Last activity (XEP-0012): how long the server is up, how long a person has been away. Only for those who may see the person's presence (section 5);
- * all others get the same forbidden whether the account exists or not (row I11). Home thread of the asker. */
+/* Last activity (XEP-0012): how long the server is up, how long a person has been away. Only for those who may see
+ * the person's presence (section 5); all others get the same forbidden whether the account exists or not (row I11).
+ * Home thread of the asker. */
 #include "base/clock.h"
 #include "base/err.h"
 #include "server/im/im.h"
@@ -14,7 +15,8 @@ static void answer(struct request *rq, uint64_t seconds, struct str status)
 	struct node *q = node_new(rq->a, A_query, NS_LAST);
 
 	node_set_u64(rq->a, q, "seconds", seconds);
-	if (status.n) node_append_text(rq->a, q, status);
+	if (status.n)
+		node_append_text(rq->a, q, status);
 	reply_result(rq, q);
 }
 
@@ -37,7 +39,8 @@ static struct str status_of(struct arena *a, struct str payload)
 	struct str doc = arena_cat(a, STR("<presence xmlns='jabber:client'>"), payload, STR("</presence>"), STR_NONE);
 	struct node *root;
 
-	if (!payload.n || parse_document(a, doc, &limits, &root)) return STR_NONE;
+	if (!payload.n || parse_document(a, doc, &limits, &root))
+		return STR_NONE;
 	return node_child_text(a, root, A_status, NS_CLIENT);
 }
 
@@ -61,8 +64,10 @@ static void last_seen(struct request *rq)
 	int err = account_get_last_seen(t, id, &wall_ms, &payload);
 	status = err ? STR_NONE : status_of(rq->a, payload);
 	txn_commit(t);
-	if (err) reply_error(rq, "cancel", A_item_not_found, "This person was never here");
-	else answer(rq, seconds_since(wall_ms), status);
+	if (err)
+		reply_error(rq, "cancel", A_item_not_found, "This person was never here");
+	else
+		answer(rq, seconds_since(wall_ms), status);
 }
 
 static const struct handler rows[] = {

@@ -1,7 +1,7 @@
 /*
- * Personal eventing (XEP-0163 over the part of XEP-0060 that it needs): dispatch, reading, disco. Writing is in pep_write.c, events in pep_event.c,
- * options in pep_config.c. To strangers every node that is not open looks like one that does not exist, of an account that may not exist (row I11).
- * Home thread of the asker.
+ * Personal eventing (XEP-0163 over the part of XEP-0060 that it needs): dispatch, reading, disco. Writing is in
+ * pep_write.c, events in pep_event.c, options in pep_config.c. To strangers every node that is not open looks like
+ * one that does not exist, of an account that may not exist (row I11). Home thread of the asker.
  */
 #include "server/xmpp/pep.h"
 #include "base/err.h"
@@ -31,7 +31,8 @@ static struct access access_of(struct request *rq)
 {
 	struct access x = { .owner = rq->session->user->id, .own = rq->addressee != TO_ACCOUNT, .sees = true };
 
-	if (x.own) return x;
+	if (x.own)
+		return x;
 	x.owner = peer_get(&rq->to)->id;
 	x.sees = x.owner && pep_may_see(rq->session->user->id, &rq->session->jid, x.owner, &rq->to);
 	return x;
@@ -57,10 +58,12 @@ static bool readable_node(struct request *rq, struct txn *t, struct str name, st
 	}
 	if (!err) {
 		pep_config_parse(out->config, name, &c);
-		if (may_read(&x, &c)) return true;
+		if (may_read(&x, &c))
+			return true;
 	}
 	if (!err && x.sees)
-		reply_error_with(rq, "cancel", A_not_allowed, A_closed_node, NS_PUBSUB_ERRORS, "The owner keeps this to himself");
+		reply_error_with(rq, "cancel", A_not_allowed, A_closed_node, NS_PUBSUB_ERRORS,
+				 "The owner keeps this to himself");
 	else
 		reply_error(rq, "cancel", A_item_not_found, "There is no such node");
 	return false;
@@ -85,8 +88,10 @@ static bool print_next(void *ctx, const struct pep_item *item)
 {
 	struct listing *l = ctx;
 
-	if (l->skip) l->skip--;
-	else print_item(l->b, item);
+	if (l->skip)
+		l->skip--;
+	else
+		print_item(l->b, item);
 	return true;
 }
 
@@ -99,10 +104,12 @@ static void print_items(struct buf *b, struct txn *t, const struct node *items, 
 
 	if (node_child(items, A_item, NS_PUBSUB)) {
 		for (struct node *i = node_child(items, A_item, NS_PUBSUB); i; i = node_next_same(i))
-			if (pep_item_get(t, node, node_attr(i, "id"), &item) == 0) print_item(b, &item);
+			if (pep_item_get(t, node, node_attr(i, "id"), &item) == 0)
+				print_item(b, &item);
 		return;
 	}
-	if (str_u64(node_attr(items, "max_items"), UINT64_MAX, &max) == 0 && node->items > max) l.skip = node->items - max;
+	if (str_u64(node_attr(items, "max_items"), UINT64_MAX, &max) == 0 && node->items > max)
+		l.skip = node->items - max;
 	pep_item_each(t, node, false, print_next, &l);
 }
 
@@ -144,7 +151,8 @@ static void get_configuration(struct request *rq, struct node *what)
 
 static void get_default(struct request *rq, struct node *what)
 {
-	struct node *answer = node_new(rq->a, A_pubsub, rq->child->ns), *d = node_add(rq->a, answer, A_default, rq->child->ns);
+	struct node *answer = node_new(rq->a, A_pubsub, rq->child->ns),
+		    *d = node_add(rq->a, answer, A_default, rq->child->ns);
 	struct pep_config c;
 
 	(void)what;
@@ -174,14 +182,19 @@ static void pubsub(struct request *rq)
 
 	for (size_t i = 0; what && i < sizeof rows_of_pep / sizeof *rows_of_pep; i++) {
 		const struct pep_row *r = &rows_of_pep[i];
-		if (r->iq_type != rq->iq_type || !node_is(what, r->child, r->ns)) continue;
+		if (r->iq_type != rq->iq_type || !node_is(what, r->child, r->ns))
+			continue;
 		if (rq->addressee == TO_ACCOUNT && (rq->iq_type == IQ_SET || r->ns == NS_PUBSUB_OWNER))
 			reply_error(rq, "auth", A_forbidden, "Only its owner may do that to a node");
-		else r->fn(rq, what);
+		else
+			r->fn(rq, what);
 		return;
 	}
-	if (what) reply_error_with(rq, "cancel", A_feature_not_implemented, A_unsupported, NS_PUBSUB_ERRORS, "The server does not offer that");
-	else reply_error(rq, "modify", A_bad_request, "Say what to do with the node");
+	if (what)
+		reply_error_with(rq, "cancel", A_feature_not_implemented, A_unsupported, NS_PUBSUB_ERRORS,
+				 "The server does not offer that");
+	else
+		reply_error(rq, "modify", A_bad_request, "Say what to do with the node");
 }
 
 /* ---- disco ---- */
@@ -199,11 +212,13 @@ bool pep_disco_info(struct request *rq, struct str name)
 		found = may_read(&x, &c);
 	}
 	if (found) {
-		struct node *q = node_new(rq->a, A_query, NS_DISCO_INFO), *i = node_add(rq->a, q, A_identity, NS_DISCO_INFO);
+		struct node *q = node_new(rq->a, A_query, NS_DISCO_INFO),
+			    *i = node_add(rq->a, q, A_identity, NS_DISCO_INFO);
 		node_set(rq->a, q, "node", name);
 		node_set(rq->a, i, "category", STR("pubsub"));
 		node_set(rq->a, i, "type", STR("leaf"));
-		node_set(rq->a, node_add(rq->a, q, A_feature, NS_DISCO_INFO), "var", STR("http://jabber.org/protocol/pubsub"));
+		node_set(rq->a, node_add(rq->a, q, A_feature, NS_DISCO_INFO), "var",
+			 STR("http://jabber.org/protocol/pubsub"));
 		reply_result(rq, q);
 	}
 	txn_commit(t);
@@ -223,20 +238,24 @@ static bool add_disco_item(void *ctx, const struct pep_node *node)
 	struct pep_config c;
 
 	pep_config_parse(node->config, node->name, &c);
-	if (!may_read(&l->x, &c)) return true;
+	if (!may_read(&l->x, &c))
+		return true;
 	struct node *item = node_add(l->rq->a, l->query, A_item, NS_DISCO_ITEMS);
 	node_set(l->rq->a, item, "jid", l->bare);
 	node_set(l->rq->a, item, "node", arena_str(l->rq->a, node->name));
-	if (c.v[PEP_TITLE].n) node_set(l->rq->a, item, "name", arena_str(l->rq->a, c.v[PEP_TITLE]));
+	if (c.v[PEP_TITLE].n)
+		node_set(l->rq->a, item, "name", arena_str(l->rq->a, c.v[PEP_TITLE]));
 	return true;
 }
 
 void pep_disco_items(struct request *rq, struct node *query)
 {
-	struct disco_list l = { rq, query, access_of(rq), rq->addressee == TO_ACCOUNT ? rq->to.full : rq->session->user->jid.full };
+	struct disco_list l = { rq, query, access_of(rq),
+				rq->addressee == TO_ACCOUNT ? rq->to.full : rq->session->user->jid.full };
 	struct txn *t = im_read();
 
-	if (l.x.owner) pep_node_each(t, l.x.owner, add_disco_item, &l);
+	if (l.x.owner)
+		pep_node_each(t, l.x.owner, add_disco_item, &l);
 	txn_commit(t);
 }
 
@@ -247,11 +266,30 @@ static const struct handler rows[] = {
 	{ .fn = NULL },
 };
 static const char *const account_features[] = {
-	PUBSUB "#publish", PUBSUB "#auto-create", PUBSUB "#persistent-items", PUBSUB "#publish-options", PUBSUB "#access-presence",
-	PUBSUB "#access-open", PUBSUB "#access-whitelist", PUBSUB "#create-nodes", PUBSUB "#create-and-configure", PUBSUB "#config-node",
-	PUBSUB "#config-node-max", PUBSUB "#delete-items", PUBSUB "#delete-nodes", PUBSUB "#purge-nodes", PUBSUB "#retrieve-items",
-	PUBSUB "#retrieve-default", PUBSUB "#retract-items", PUBSUB "#item-ids", PUBSUB "#multi-items", PUBSUB "#filtered-notifications",
-	PUBSUB "#last-published", PUBSUB "#auto-subscribe", PUBSUB "#presence-notifications", "urn:xmpp:pep-vcard-conversion:0",
+	PUBSUB "#publish",
+	PUBSUB "#auto-create",
+	PUBSUB "#persistent-items",
+	PUBSUB "#publish-options",
+	PUBSUB "#access-presence",
+	PUBSUB "#access-open",
+	PUBSUB "#access-whitelist",
+	PUBSUB "#create-nodes",
+	PUBSUB "#create-and-configure",
+	PUBSUB "#config-node",
+	PUBSUB "#config-node-max",
+	PUBSUB "#delete-items",
+	PUBSUB "#delete-nodes",
+	PUBSUB "#purge-nodes",
+	PUBSUB "#retrieve-items",
+	PUBSUB "#retrieve-default",
+	PUBSUB "#retract-items",
+	PUBSUB "#item-ids",
+	PUBSUB "#multi-items",
+	PUBSUB "#filtered-notifications",
+	PUBSUB "#last-published",
+	PUBSUB "#auto-subscribe",
+	PUBSUB "#presence-notifications",
+	"urn:xmpp:pep-vcard-conversion:0",
 	NULL,
 };
 const struct handler_table pep_handlers = { "XEP-0163 personal eventing", rows, NULL, account_features };

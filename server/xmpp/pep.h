@@ -26,10 +26,13 @@ struct pep_event {
 void pep_tell(const struct pep_event *e);
 /* Sends the last items of all nodes that the session's client wants, of itself and of everybody it may see. */
 void pep_send_last(struct session *s);
-/* True when viewer (id and full or bare JID) may know about nodes with access model "presence": visible and not blocked. */
+/* True when viewer (id and full or bare JID) may know about nodes with access model "presence": visible and not
+ * blocked. */
 bool pep_may_see(uint32_t viewer, const struct jid *viewer_jid, uint32_t owner, const struct jid *owner_bare);
 
 /* ---- pep.c, for ops of other files (the vCard's picture) ---- */
 
-/* Writer thread: puts an item into a node, made with its default configuration when it is not there. ERR_LIMIT before anything is put. */
-int pep_put_item(struct txn *t, uint32_t account, struct str node, struct pep_item *item, const struct pep_config *initial, struct pep_node *out);
+/* Writer thread: puts an item into a node, made with its default configuration when it is not there. ERR_LIMIT
+ * before anything is put. */
+int pep_put_item(struct txn *t, uint32_t account, struct str node, struct pep_item *item,
+		 const struct pep_config *initial, struct pep_node *out);

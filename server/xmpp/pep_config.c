@@ -15,8 +15,10 @@ static const struct {
 } options[PEP_OPTIONS] = {
 	[PEP_ACCESS] = { "pubsub#access_model", "list-single", "Who may read", "presence", CHOICE, access_models },
 	[PEP_PERSIST] = { "pubsub#persist_items", "boolean", "Items are kept", "1", BOOLEAN, NULL },
-	[PEP_MAX_ITEMS] = { "pubsub#max_items", "text-single", "Items that are kept; the oldest goes first", "1", COUNT, NULL },
-	[PEP_SEND_LAST] = { "pubsub#send_last_published_item", "list-single", "When the last item is sent", "on_sub_and_presence", CHOICE, send_last },
+	[PEP_MAX_ITEMS] = { "pubsub#max_items", "text-single", "Items that are kept; the oldest goes first", "1", COUNT,
+			    NULL },
+	[PEP_SEND_LAST] = { "pubsub#send_last_published_item", "list-single", "When the last item is sent",
+			    "on_sub_and_presence", CHOICE, send_last },
 	[PEP_DELIVER] = { "pubsub#deliver_notifications", "boolean", "Changes are told", "1", BOOLEAN, NULL },
 	[PEP_PAYLOADS] = { "pubsub#deliver_payloads", "boolean", "With their content", "1", BOOLEAN, NULL },
 	[PEP_RETRACT] = { "pubsub#notify_retract", "boolean", "Retractions are told", "1", BOOLEAN, NULL },
@@ -25,18 +27,23 @@ static const struct {
 	[PEP_TYPE] = { "pubsub#type", "text-single", "Namespace of the items", "", TEXT, NULL },
 };
 
-/* Nodes that are nobody else's business from their first item on, whatever the client forgot to say (XEP-0402 section 3, 0490 section 5, 0223). */
+/* Nodes that are nobody else's business from their first item on, whatever the client forgot to say (XEP-0402
+ * section 3, 0490 section 5, 0223). */
 static const struct {
 	const char *node;
 	const char *max_items;
-} personal[] = { { "urn:xmpp:bookmarks:1", "max" }, { "urn:xmpp:mds:displayed:0", "max" }, { "storage:bookmarks", "1" } };
+} personal[] = { { "urn:xmpp:bookmarks:1", "max" },
+		 { "urn:xmpp:mds:displayed:0", "max" },
+		 { "storage:bookmarks", "1" } };
 
 void pep_config_default(struct str node, struct pep_config *out)
 {
-	for (size_t i = 0; i < PEP_OPTIONS; i++) out->v[i] = str_c(options[i].fallback);
+	for (size_t i = 0; i < PEP_OPTIONS; i++)
+		out->v[i] = str_c(options[i].fallback);
 	out->given = 0;
 	for (size_t i = 0; i < sizeof personal / sizeof *personal; i++) {
-		if (!str_eq_c(node, personal[i].node)) continue;
+		if (!str_eq_c(node, personal[i].node))
+			continue;
 		out->v[PEP_ACCESS] = STR("whitelist");
 		out->v[PEP_SEND_LAST] = STR("never");
 		out->v[PEP_MAX_ITEMS] = str_c(personal[i].max_items);
@@ -45,7 +52,8 @@ void pep_config_default(struct str node, struct pep_config *out)
 
 static int canonical_choice(size_t i, struct str value, struct str *out)
 {
-	if (i == PEP_ACCESS && str_eq_c(value, "roster")) value = STR("presence"); /* groups of a roster are the company's, not the person's */
+	if (i == PEP_ACCESS && str_eq_c(value, "roster"))
+		value = STR("presence"); /* groups of a roster are the company's, not the person's */
 	for (size_t k = 0; options[i].choices[k]; k++)
 		if (str_eq_c(value, options[i].choices[k])) {
 			*out = str_c(options[i].choices[k]);
@@ -60,20 +68,22 @@ static int canonical(size_t i, struct str value, struct str *out)
 
 	switch (options[i].kind) {
 	case BOOLEAN:
-		if (!str_eq_c(value, "1") && !str_eq_c(value, "true") && !str_eq_c(value, "0") && !str_eq_c(value, "false")) return ERR_SYNTAX;
+		if (!str_eq_c(value, "1") && !str_eq_c(value, "true") && !str_eq_c(value, "0") &&
+		    !str_eq_c(value, "false"))
+			return ERR_SYNTAX;
 		*out = str_eq_c(value, "1") || str_eq_c(value, "true") ? STR("1") : STR("0");
 		return 0;
-	case CHOICE:
-		return canonical_choice(i, value, out);
+	case CHOICE: return canonical_choice(i, value, out);
 	case COUNT:
 		*out = value;
-		if (str_eq_c(value, "max")) return 0;
-		if (str_u64(value, UINT64_MAX, &n) || n == 0) return ERR_SYNTAX;
-		if (n >= limits()->pep_items) *out = STR("max");
+		if (str_eq_c(value, "max"))
+			return 0;
+		if (str_u64(value, UINT64_MAX, &n) || n == 0)
+			return ERR_SYNTAX;
+		if (n >= limits()->pep_items)
+			*out = STR("max");
 		return 0;
-	case TEXT:
-		*out = value;
-		return value.n > 1000 || str_find(value, '\n') >= 0 ? ERR_SYNTAX : 0;
+	case TEXT: *out = value; return value.n > 1000 || str_find(value, '\n') >= 0 ? ERR_SYNTAX : 0;
 	}
 	return ERR_SYNTAX;
 }
@@ -82,8 +92,10 @@ int pep_config_read_form(struct arena *a, const struct node *form, struct pep_co
 {
 	for (size_t i = 0; i < PEP_OPTIONS; i++) {
 		struct str value = form_value(a, form, options[i].var);
-		if (!value.p) continue;
-		if (canonical(i, value, &c->v[i])) return ERR_SYNTAX;
+		if (!value.p)
+			continue;
+		if (canonical(i, value, &c->v[i]))
+			return ERR_SYNTAX;
 		c->given |= 1u << i;
 	}
 	return 0;
@@ -92,7 +104,8 @@ int pep_config_read_form(struct arena *a, const struct node *form, struct pep_co
 bool pep_config_fits(const struct pep_config *have, const struct pep_config *wanted)
 {
 	for (size_t i = 0; i < PEP_OPTIONS; i++)
-		if ((wanted->given & 1u << i) && !str_eq(have->v[i], wanted->v[i])) return false;
+		if ((wanted->given & 1u << i) && !str_eq(have->v[i], wanted->v[i]))
+			return false;
 	return true;
 }
 
@@ -101,7 +114,8 @@ struct str pep_config_print(struct arena *a, const struct pep_config *c)
 	struct buf b;
 
 	buf_init(&b, 65536);
-	for (size_t i = 0; i < PEP_OPTIONS; i++) buf_printf(&b, "%s=%.*s\n", options[i].var, STR_ARG(c->v[i]));
+	for (size_t i = 0; i < PEP_OPTIONS; i++)
+		buf_printf(&b, "%s=%.*s\n", options[i].var, STR_ARG(c->v[i]));
 	struct str text = arena_str(a, buf_str(&b));
 	buf_clear(&b);
 	return text;
@@ -114,10 +128,12 @@ void pep_config_parse(struct str text, struct str node, struct pep_config *out)
 	pep_config_default(node, out);
 	while (str_split(&text, '\n', &line)) {
 		ptrdiff_t eq = str_find(line, '=');
-		if (eq <= 0) continue;
+		if (eq <= 0)
+			continue;
 		var = str_of(line.p, (size_t)eq);
 		for (size_t i = 0; i < PEP_OPTIONS; i++)
-			if (str_eq_c(var, options[i].var)) out->v[i] = str_of(line.p + eq + 1, line.n - (size_t)eq - 1);
+			if (str_eq_c(var, options[i].var))
+				out->v[i] = str_of(line.p + eq + 1, line.n - (size_t)eq - 1);
 	}
 }
 
@@ -126,7 +142,8 @@ void pep_config_form(struct arena *a, struct node *parent, const struct pep_conf
 	struct node *form = form_new(a, parent, "form", "http://jabber.org/protocol/pubsub#node_config");
 
 	for (size_t i = 0; i < PEP_OPTIONS; i++) {
-		struct node *f = form_field(a, form, options[i].var, options[i].form_type, options[i].label, arena_str(a, c->v[i]));
+		struct node *f = form_field(a, form, options[i].var, options[i].form_type, options[i].label,
+					    arena_str(a, c->v[i]));
 		for (size_t k = 0; options[i].choices && options[i].choices[k]; k++)
 			form_field_option(a, f, options[i].choices[k], str_c(options[i].choices[k]));
 	}
@@ -134,7 +151,8 @@ void pep_config_form(struct arena *a, struct node *parent, const struct pep_conf
 
 enum pep_access pep_config_access(const struct pep_config *c)
 {
-	if (str_eq_c(c->v[PEP_ACCESS], "open")) return ACCESS_OPEN;
+	if (str_eq_c(c->v[PEP_ACCESS], "open"))
+		return ACCESS_OPEN;
 	return str_eq_c(c->v[PEP_ACCESS], "presence") ? ACCESS_PRESENCE : ACCESS_WHITELIST;
 }
 

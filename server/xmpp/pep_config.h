@@ -1,10 +1,23 @@
-/* Configuration of PEP nodes (XEP-0060 16.4.4): one table of options, read from forms and publish-options, kept as text. Any thread; no state. */
+/* Configuration of PEP nodes (XEP-0060 16.4.4): one table of options, read from forms and publish-options, kept as
+ * text. Any thread; no state. */
 #pragma once
 #include "xml/form.h"
 
-enum pep_option { PEP_ACCESS, PEP_PERSIST, PEP_MAX_ITEMS, PEP_SEND_LAST, PEP_DELIVER, PEP_PAYLOADS, PEP_RETRACT, PEP_DELETE, PEP_TITLE, PEP_TYPE,
-		  PEP_OPTIONS };
-/* Canonical values ("1", "presence", "max" ...); slices into what they were read from. given: which of them a form named. */
+enum pep_option {
+	PEP_ACCESS,
+	PEP_PERSIST,
+	PEP_MAX_ITEMS,
+	PEP_SEND_LAST,
+	PEP_DELIVER,
+	PEP_PAYLOADS,
+	PEP_RETRACT,
+	PEP_DELETE,
+	PEP_TITLE,
+	PEP_TYPE,
+	PEP_OPTIONS
+};
+/* Canonical values ("1", "presence", "max" ...); slices into what they were read from. given: which of them a form
+ * named. */
 struct pep_config {
 	struct str v[PEP_OPTIONS];
 	unsigned given;
@@ -13,7 +26,8 @@ enum pep_access { ACCESS_PRESENCE, ACCESS_OPEN, ACCESS_WHITELIST };
 
 /* What a new node of that name gets without options. */
 void pep_config_default(struct str node, struct pep_config *out);
-/* Reads a submitted form over *c (which holds defaults or the present configuration). Unknown fields are passed over; ERR_SYNTAX: a value does not fit. */
+/* Reads a submitted form over *c (which holds defaults or the present configuration). Unknown fields are passed
+ * over; ERR_SYNTAX: a value does not fit. */
 int pep_config_read_form(struct arena *a, const struct node *form, struct pep_config *c);
 /* XEP-0060 7.1.5: every option that `wanted` was given has the value that the node has. */
 bool pep_config_fits(const struct pep_config *have, const struct pep_config *wanted);

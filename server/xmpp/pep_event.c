@@ -1,6 +1,7 @@
 /*
- * Events of PEP nodes (XEP-0163 section 4): printed once, sent once to every worker, each writes to its own sessions that want the node and may see the
- * owner; and the last items for a session that just said what it wants. Headlines from the owner's bare JID, never stored.
+ * Events of PEP nodes (XEP-0163 section 4): printed once, sent once to every worker, each writes to its own sessions
+ * that want the node and may see the owner; and the last items for a session that just said what it wants. Headlines
+ * from the owner's bare JID, never stored.
  */
 #include "base/random.h"
 #include "server/im/fanout.h"
@@ -19,7 +20,7 @@ enum { LAST_ITEMS_MAX = 5000, LAST_BYTES_MAX = 4 << 20 }; /* of one login */
 struct mail_event {
 	uint32_t owner;
 	enum pep_access access;
-	struct jid bare;           /* behind the struct, as node */
+	struct jid bare; /* behind the struct, as node */
 	struct str node;
 	struct chunk *payload;
 	char bytes[];
@@ -29,8 +30,10 @@ bool pep_may_see(uint32_t viewer, const struct jid *viewer_jid, uint32_t owner, 
 {
 	struct jid viewer_bare = jid_to_bare(*viewer_jid);
 
-	if (viewer == owner) return true;
-	if (!owner || !presence_may_see(viewer, owner)) return false;
+	if (viewer == owner)
+		return true;
+	if (!owner || !presence_may_see(viewer, owner))
+		return false;
 	return !peer_blocks(peer_get(owner_bare), viewer_jid) && !peer_blocks(peer_get(&viewer_bare), owner_bare);
 }
 
@@ -38,7 +41,8 @@ static void print_item(struct buf *b, struct str id, struct str publisher, struc
 {
 	buf_lit(b, "<item");
 	print_attr(b, "id", id);
-	if (publisher.n) print_attr(b, "publisher", publisher);
+	if (publisher.n)
+		print_attr(b, "publisher", publisher);
 	if (payload.n) {
 		buf_lit(b, ">");
 		buf_str_add(b, payload);
@@ -81,7 +85,11 @@ static void send_event(struct session *s, struct str from, struct chunk *payload
 	char token[RANDOM_TOKEN];
 
 	random_token(token);
-	struct outgoing o = { .kind = STANZA_MESSAGE, .from = from, .type = STR("headline"), .id = str_of(token, 12), .payload = payload,
+	struct outgoing o = { .kind = STANZA_MESSAGE,
+			      .from = from,
+			      .type = STR("headline"),
+			      .id = str_of(token, 12),
+			      .payload = payload,
 			      .delay_ms = delay_ms };
 	session_send(s, &o);
 }
@@ -94,13 +102,16 @@ static void event_arrived(void *data)
 	const struct user *last = NULL;
 	bool sees = false;
 
-	list_each_safe(s, &home()->sessions, struct session, of_home) {
-		if (!s->available || !caps_wants(s, e->node)) continue;
+	list_each_safe (s, &home()->sessions, struct session, of_home) {
+		if (!s->available || !caps_wants(s, e->node))
+			continue;
 		if (s->user != last) {
 			last = s->user;
-			sees = last->id == e->owner || (e->access != ACCESS_WHITELIST && pep_may_see(last->id, &last->jid, e->owner, &e->bare));
+			sees = last->id == e->owner ||
+			       (e->access != ACCESS_WHITELIST && pep_may_see(last->id, &last->jid, e->owner, &e->bare));
 		}
-		if (sees) send_event(s, e->bare.full, e->payload, 0);
+		if (sees)
+			send_event(s, e->bare.full, e->payload, 0);
 	}
 }
 
@@ -155,12 +166,18 @@ static bool send_node(void *ctx, const struct pep_node *node)
 	struct newest newest = { .found = false };
 	struct pep_config c;
 
-	if (!caps_wants(l->s, node->name)) return true;
+	if (!caps_wants(l->s, node->name))
+		return true;
 	pep_config_parse(node->config, node->name, &c);
-	if (!pep_config_sends_last(&c) || (pep_config_access(&c) == ACCESS_WHITELIST && l->of.id != l->s->user->id)) return true;
+	if (!pep_config_sends_last(&c) || (pep_config_access(&c) == ACCESS_WHITELIST && l->of.id != l->s->user->id))
+		return true;
 	pep_item_each(l->t, node, true, take_newest, &newest);
-	if (!newest.found) return true;
-	struct pep_event e = { .kind = PEP_EVENT_ITEM, .node = node->name, .item = newest.item.id, .publisher = newest.item.publisher,
+	if (!newest.found)
+		return true;
+	struct pep_event e = { .kind = PEP_EVENT_ITEM,
+			       .node = node->name,
+			       .item = newest.item.id,
+			       .publisher = newest.item.publisher,
 			       .payload = pep_config_is(&c, PEP_PAYLOADS) ? newest.item.payload : STR_NONE };
 	struct chunk *payload = print_event(&e);
 	l->items++;
@@ -187,7 +204,8 @@ static void add_contact(struct contacts *c, uint32_t id, struct str bare)
 
 static bool add_roster_item(void *ctx, const struct roster_item *item)
 {
-	if (item->to) add_contact(ctx, 0, item->jid);
+	if (item->to)
+		add_contact(ctx, 0, item->jid);
 	return true;
 }
 
@@ -203,13 +221,16 @@ static void collect_contacts(struct session *s, struct contacts *c)
 	txn_commit(t);
 	for (size_t i = 0; i < c->n; i++) {
 		struct jid j;
-		if (jid_parse(c->a, c->v[i].bare, &j) || !j.local_n || !jid_is_bare(&j)) continue;
+		if (jid_parse(c->a, c->v[i].bare, &j) || !j.local_n || !jid_is_bare(&j))
+			continue;
 		uint32_t id = peer_get(&j)->id;
-		if (id && !org_visible(o, s->user->id, id)) c->v[i].id = id;
+		if (id && !org_visible(o, s->user->id, id))
+			c->v[i].id = id;
 	}
 	const struct org_person *const *people = org_people(o, &n);
 	for (size_t i = 0; me && i < n; i++)
-		if (people[i]->account != me->account && org_person_visible(me, people[i])) add_contact(c, people[i]->account, jid_bare(&people[i]->jid));
+		if (people[i]->account != me->account && org_person_visible(me, people[i]))
+			add_contact(c, people[i]->account, jid_bare(&people[i]->jid));
 }
 
 static bool any_block(const struct session *s, struct str bare)
@@ -225,14 +246,16 @@ void pep_send_last(struct session *s)
 	struct last_items l = { .s = s, .of = { s->user->id, s->user->jid.full } };
 	struct contacts c = { .a = NULL };
 
-	if (!caps_wants_any(s)) return;
+	if (!caps_wants_any(s))
+		return;
 	c.a = arena_new(16384);
 	collect_contacts(s, &c);
 	l.t = im_read();
 	pep_node_each(l.t, l.of.id, send_node, &l);
 	for (size_t i = 0; i < c.n && l.items < LAST_ITEMS_MAX && l.bytes < LAST_BYTES_MAX; i++) {
 		l.of = c.v[i];
-		if (l.of.id && !any_block(s, l.of.bare)) pep_node_each(l.t, l.of.id, send_node, &l);
+		if (l.of.id && !any_block(s, l.of.bare))
+			pep_node_each(l.t, l.of.id, send_node, &l);
 	}
 	txn_commit(l.t);
 	mem_free(c.v);

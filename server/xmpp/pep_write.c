@@ -1,6 +1,7 @@
 /*
- * What the owner does to PEP nodes (XEP-0060 7.1, 7.2, 8.1, 8.2, 8.4, 8.5 as XEP-0163 needs them). Each request becomes one op of the writer; events and
- * the answer leave after its commit. Home thread of the owner; apply_* on the writer thread.
+ * What the owner does to PEP nodes (XEP-0060 7.1, 7.2, 8.1, 8.2, 8.4, 8.5 as XEP-0163 needs them). Each request
+ * becomes one op of the writer; events and the answer leave after its commit. Home thread of the owner; apply_* on
+ * the writer thread.
  */
 #include "server/xmpp/pep_write.h"
 #include "base/clock.h"
@@ -23,11 +24,11 @@ struct pep_op {
 	struct arena *a;
 	struct pending *pending;
 	uint32_t account;
-	struct jid owner;                 /* bare */
+	struct jid owner; /* bare */
 	struct str node, id, publisher, payload;
-	struct pep_config config;         /* defaults with what the request said */
-	struct node *stanza_payload;      /* publish: the item's element, for MDS */
-	bool notify;                      /* retract: asked for it */
+	struct pep_config config;    /* defaults with what the request said */
+	struct node *stanza_payload; /* publish: the item's element, for MDS */
+	bool notify;		     /* retract: asked for it */
 	int (*change)(struct txn *t, struct pep_op *p);
 	void (*after)(struct pep_op *p);
 	struct node *answer;
@@ -53,10 +54,13 @@ static void free_op(struct write_op *op)
 
 static void tell(const struct pep_op *p, enum pep_event_kind kind)
 {
-	struct pep_event e = { kind, p->access, p->account, p->owner.full, p->node, p->id, p->publisher, p->payloads ? p->payload : STR_NONE };
+	struct pep_event e = { kind,	p->access, p->account,	 p->owner.full,
+			       p->node, p->id,	   p->publisher, p->payloads ? p->payload : STR_NONE };
 
-	if (p->tell) pep_tell(&e);
-	if (str_eq_c(p->node, "urn:xmpp:avatar:metadata")) avatar_changed(p->owner.full);
+	if (p->tell)
+		pep_tell(&e);
+	if (str_eq_c(p->node, "urn:xmpp:avatar:metadata"))
+		avatar_changed(p->owner.full);
 }
 
 static void done(struct write_op *op, int err, unsigned worker)
@@ -64,17 +68,22 @@ static void done(struct write_op *op, int err, unsigned worker)
 	struct pep_op *p = (struct pep_op *)op;
 
 	(void)worker;
-	if (!err && p->after) p->after(p);
+	if (!err && p->after)
+		p->after(p);
 	if (err == ERR_CONFLICT && p->unfit)
 		pending_error_with(p->pending, "cancel", A_conflict, A_precondition_not_met, NS_PUBSUB_ERRORS,
 				   "The node has another configuration; change that first");
 	else if (err == ERR_LIMIT)
-		pending_error(p->pending, "cancel", A_policy_violation, "Your nodes would grow above the limit of the server; delete something");
-	else if (err) pending_err(p->pending, err, NULL);
-	else pending_result(p->pending, p->answer);
+		pending_error(p->pending, "cancel", A_policy_violation,
+			      "Your nodes would grow above the limit of the server; delete something");
+	else if (err)
+		pending_err(p->pending, err, NULL);
+	else
+		pending_result(p->pending, p->answer);
 }
 
-static struct pep_op *op_new(struct request *rq, struct str node, int (*change)(struct txn *t, struct pep_op *p), void (*after)(struct pep_op *p))
+static struct pep_op *op_new(struct request *rq, struct str node, int (*change)(struct txn *t, struct pep_op *p),
+			     void (*after)(struct pep_op *p))
 {
 	struct pep_op *p = NEW(struct pep_op);
 
@@ -100,8 +109,10 @@ static void submit(struct request *rq, struct pep_op *p)
 static bool node_name(struct request *rq, const struct node *what, struct str *out)
 {
 	*out = node_attr(what, "node");
-	if (out->n && out->n <= NAME_MAX_BYTES) return true;
-	reply_error_with(rq, "modify", A_bad_request, A_nodeid_required, NS_PUBSUB_ERRORS, "Name the node, with at most 1000 bytes");
+	if (out->n && out->n <= NAME_MAX_BYTES)
+		return true;
+	reply_error_with(rq, "modify", A_bad_request, A_nodeid_required, NS_PUBSUB_ERRORS,
+			 "Name the node, with at most 1000 bytes");
 	return false;
 }
 
@@ -110,9 +121,11 @@ static bool read_options(struct request *rq, struct pep_op *p, const struct node
 {
 	struct node *form = parent ? node_child(parent, A_x, NS_DATA) : NULL;
 
-	if (!form) return true;
+	if (!form)
+		return true;
 	if (pep_config_read_form(p->a, form, &p->config) == 0) {
-		for (size_t i = 0; i < PEP_OPTIONS; i++) p->config.v[i] = arena_str(p->a, p->config.v[i]);
+		for (size_t i = 0; i < PEP_OPTIONS; i++)
+			p->config.v[i] = arena_str(p->a, p->config.v[i]);
 		return true;
 	}
 	reply_error(rq, "modify", A_not_acceptable, "The server does not offer a value that the form asks for");
@@ -137,15 +150,19 @@ static bool has_room(struct txn *t, uint32_t account, size_t bytes)
 	return x.bytes + bytes + 1024 <= limits()->pep_bytes;
 }
 
-/* Node of that name with its configuration (slices into the store: dead after the first put); made when it is not there. */
-static int get_or_create(struct txn *t, uint32_t account, struct str node, const struct pep_config *initial, size_t bytes, struct pep_node *out,
-			 struct pep_config *config)
+/* Node of that name with its configuration (slices into the store: dead after the first put); made when it is not
+ * there. */
+static int get_or_create(struct txn *t, uint32_t account, struct str node, const struct pep_config *initial,
+			 size_t bytes, struct pep_node *out, struct pep_config *config)
 {
 	int err = pep_node_get(t, account, node, out);
 
-	if (!err) pep_config_parse(out->config, node, config);
-	if (err != ERR_NOT_FOUND) return err;
-	if (!has_room(t, account, bytes)) return ERR_LIMIT;
+	if (!err)
+		pep_config_parse(out->config, node, config);
+	if (err != ERR_NOT_FOUND)
+		return err;
+	if (!has_room(t, account, bytes))
+		return ERR_LIMIT;
 	struct arena *a = arena_new(1024);
 	*config = *initial;
 	err = pep_node_create(t, account, node, pep_config_print(a, initial), limits()->pep_nodes, out);
@@ -153,27 +170,34 @@ static int get_or_create(struct txn *t, uint32_t account, struct str node, const
 	return err;
 }
 
-int pep_put_item(struct txn *t, uint32_t account, struct str node, struct pep_item *item, const struct pep_config *initial, struct pep_node *out)
+int pep_put_item(struct txn *t, uint32_t account, struct str node, struct pep_item *item,
+		 const struct pep_config *initial, struct pep_node *out)
 {
 	struct pep_config c;
 	int err = get_or_create(t, account, node, initial, item->payload.n, out, &c);
 
-	if (err) return err;
+	if (err)
+		return err;
 	return pep_item_put(t, out, item, pep_config_max_items(&c), limits()->pep_bytes);
 }
 
 static int change_publish(struct txn *t, struct pep_op *p)
 {
-	struct pep_item item = { .id = p->id, .publisher = p->publisher, .payload = p->payload, .published_ms = clock_wall_ms() };
+	struct pep_item item = {
+		.id = p->id, .publisher = p->publisher, .payload = p->payload, .published_ms = clock_wall_ms()
+	};
 	struct pep_config c;
 	struct pep_node node;
 	int err = get_or_create(t, p->account, p->node, &p->config, p->payload.n, &node, &c);
 
-	if (err) return err;
+	if (err)
+		return err;
 	p->unfit = !pep_config_fits(&c, &p->config);
-	if (p->unfit) return ERR_CONFLICT;
+	if (p->unfit)
+		return ERR_CONFLICT;
 	remember(p, &c);
-	if (!pep_config_is(&c, PEP_PERSIST)) return txn_error(t);
+	if (!pep_config_is(&c, PEP_PERSIST))
+		return txn_error(t);
 	return pep_item_put(t, &node, &item, pep_config_max_items(&c), limits()->pep_bytes);
 }
 
@@ -185,16 +209,21 @@ static void displayed_elsewhere(struct pep_op *p)
 	uint64_t gid;
 	uint32_t id;
 
-	if (!sid || jid_parse(p->a, p->id, &contact) || !im_is_our_domain(jid_domain(&contact)) || !contact.local_n || !jid_is_bare(&contact)) return;
-	if (!str_eq(node_attr(sid, "by"), p->owner.full) || opaque_parse(node_attr(sid, "id"), &gid)) return;
+	if (!sid || jid_parse(p->a, p->id, &contact) || !im_is_our_domain(jid_domain(&contact)) || !contact.local_n ||
+	    !jid_is_bare(&contact))
+		return;
+	if (!str_eq(node_attr(sid, "by"), p->owner.full) || opaque_parse(node_attr(sid, "id"), &gid))
+		return;
 	id = peer_get(&contact)->archived;
-	if (id) conv_mark_read(p->account, conv_private(p->account, id), gid);
+	if (id)
+		conv_mark_read(p->account, conv_private(p->account, id), gid);
 }
 
 static void after_publish(struct pep_op *p)
 {
 	tell(p, PEP_EVENT_ITEM);
-	if (str_eq_c(p->node, "urn:xmpp:mds:displayed:0")) displayed_elsewhere(p);
+	if (str_eq_c(p->node, "urn:xmpp:mds:displayed:0"))
+		displayed_elsewhere(p);
 }
 
 static struct str print_payload(struct arena *a, const struct node *n)
@@ -223,18 +252,24 @@ static bool item_fits(struct request *rq, struct str node, const struct node *it
 	int err;
 
 	if (!item || node_next_same(item)) {
-		reply_error_with(rq, "modify", A_bad_request, A_item_required, NS_PUBSUB_ERRORS, "Publish exactly one item");
+		reply_error_with(rq, "modify", A_bad_request, A_item_required, NS_PUBSUB_ERRORS,
+				 "Publish exactly one item");
 		return false;
 	}
 	if (!payload || node_next(payload) || node_attr(item, "id").n > NAME_MAX_BYTES) {
-		reply_error_with(rq, "modify", A_bad_request, payload ? A_invalid_payload : A_payload_required, NS_PUBSUB_ERRORS,
-				 "An item holds exactly one element and has a short id");
+		reply_error_with(rq, "modify", A_bad_request, payload ? A_invalid_payload : A_payload_required,
+				 NS_PUBSUB_ERRORS, "An item holds exactly one element and has a short id");
 		return false;
 	}
-	err = str_eq_c(node, "urn:xmpp:avatar:data") && node_is(payload, A_data, NS_AVATAR_DATA) ? avatar_check_data(rq->a, payload) : 0;
-	if (!err) return true;
-	if (err == ERR_LIMIT) reply_error(rq, "modify", A_policy_violation, "The picture is larger than 256 KiB or 4096 x 4096");
-	else reply_error(rq, "modify", A_bad_request, "The picture is not Base64");
+	err = str_eq_c(node, "urn:xmpp:avatar:data") && node_is(payload, A_data, NS_AVATAR_DATA)
+		      ? avatar_check_data(rq->a, payload)
+		      : 0;
+	if (!err)
+		return true;
+	if (err == ERR_LIMIT)
+		reply_error(rq, "modify", A_policy_violation, "The picture is larger than 256 KiB or 4096 x 4096");
+	else
+		reply_error(rq, "modify", A_bad_request, "The picture is not Base64");
 	return false;
 }
 
@@ -244,14 +279,16 @@ void pep_publish(struct request *rq, struct node *publish)
 	char token[RANDOM_TOKEN];
 	struct str node;
 
-	if (!node_name(rq, publish, &node) || !item_fits(rq, node, item)) return;
+	if (!node_name(rq, publish, &node) || !item_fits(rq, node, item))
+		return;
 	struct pep_op *p = op_new(rq, node, change_publish, after_publish);
 	random_token(token);
 	p->id = arena_str(p->a, node_attr(item, "id").n ? node_attr(item, "id") : str_c(token));
 	p->stanza_payload = node_copy(p->a, node_first(item));
 	p->payload = print_payload(p->a, p->stanza_payload);
 	p->answer = publish_answer(p->a, p->node, p->id);
-	if (read_options(rq, p, node_child(rq->child, A_publish_options, NS_PUBSUB))) submit(rq, p);
+	if (read_options(rq, p, node_child(rq->child, A_publish_options, NS_PUBSUB)))
+		submit(rq, p);
 }
 
 /* ---- retract, purge, delete ---- */
@@ -262,7 +299,8 @@ static int change_retract(struct txn *t, struct pep_op *p)
 	struct pep_config c;
 	int err = pep_node_get(t, p->account, p->node, &node);
 
-	if (err) return err;
+	if (err)
+		return err;
 	pep_config_parse(node.config, p->node, &c);
 	remember(p, &c);
 	p->tell = p->notify || (p->tell && pep_config_is(&c, PEP_RETRACT));
@@ -279,9 +317,11 @@ void pep_retract(struct request *rq, struct node *retract)
 	struct node *item = node_child(retract, A_item, NS_PUBSUB);
 	struct str node, notify = node_attr(retract, "notify");
 
-	if (!node_name(rq, retract, &node)) return;
+	if (!node_name(rq, retract, &node))
+		return;
 	if (!item || !node_attr(item, "id").n || node_next_same(item)) {
-		reply_error_with(rq, "modify", A_bad_request, A_item_required, NS_PUBSUB_ERRORS, "Name the one item to retract");
+		reply_error_with(rq, "modify", A_bad_request, A_item_required, NS_PUBSUB_ERRORS,
+				 "Name the one item to retract");
 		return;
 	}
 	struct pep_op *p = op_new(rq, node, change_retract, after_retract);
@@ -296,7 +336,8 @@ static int change_purge(struct txn *t, struct pep_op *p)
 	struct pep_config c;
 	int err = pep_node_get(t, p->account, p->node, &node);
 
-	if (err) return err;
+	if (err)
+		return err;
 	pep_config_parse(node.config, p->node, &c);
 	remember(p, &c);
 	p->tell = p->tell && pep_config_is(&c, PEP_RETRACT);
@@ -313,7 +354,8 @@ void pep_purge(struct request *rq, struct node *purge)
 {
 	struct str node;
 
-	if (node_name(rq, purge, &node)) submit(rq, op_new(rq, node, change_purge, after_purge));
+	if (node_name(rq, purge, &node))
+		submit(rq, op_new(rq, node, change_purge, after_purge));
 }
 
 static int change_delete(struct txn *t, struct pep_op *p)
@@ -322,7 +364,8 @@ static int change_delete(struct txn *t, struct pep_op *p)
 	struct pep_config c;
 	int err = pep_node_get(t, p->account, p->node, &node);
 
-	if (err) return err;
+	if (err)
+		return err;
 	pep_config_parse(node.config, p->node, &c);
 	remember(p, &c);
 	p->tell = p->tell && pep_config_is(&c, PEP_DELETE);
@@ -338,7 +381,8 @@ void pep_delete(struct request *rq, struct node *delete)
 {
 	struct str node;
 
-	if (node_name(rq, delete, &node)) submit(rq, op_new(rq, node, change_delete, after_delete));
+	if (node_name(rq, delete, &node))
+		submit(rq, op_new(rq, node, change_delete, after_delete));
 }
 
 /* ---- create, configure ---- */
@@ -347,7 +391,8 @@ static int change_create(struct txn *t, struct pep_op *p)
 {
 	struct pep_node node;
 
-	if (!has_room(t, p->account, 0)) return ERR_LIMIT;
+	if (!has_room(t, p->account, 0))
+		return ERR_LIMIT;
 	return pep_node_create(t, p->account, p->node, pep_config_print(p->a, &p->config), limits()->pep_nodes, &node);
 }
 
@@ -355,9 +400,11 @@ void pep_create(struct request *rq, struct node *create)
 {
 	struct str node;
 
-	if (!node_name(rq, create, &node)) return;
+	if (!node_name(rq, create, &node))
+		return;
 	struct pep_op *p = op_new(rq, node, change_create, NULL);
-	if (read_options(rq, p, node_child(rq->child, A_configure, NS_PUBSUB))) submit(rq, p);
+	if (read_options(rq, p, node_child(rq->child, A_configure, NS_PUBSUB)))
+		submit(rq, p);
 }
 
 static int change_configure(struct txn *t, struct pep_op *p)
@@ -366,10 +413,12 @@ static int change_configure(struct txn *t, struct pep_op *p)
 	struct pep_config c;
 	int err = pep_node_get(t, p->account, p->node, &node);
 
-	if (err) return err;
+	if (err)
+		return err;
 	pep_config_parse(node.config, p->node, &c);
 	for (size_t i = 0; i < PEP_OPTIONS; i++)
-		if (p->config.given & 1u << i) c.v[i] = p->config.v[i];
+		if (p->config.given & 1u << i)
+			c.v[i] = p->config.v[i];
 	return pep_node_configure(t, p->account, p->node, pep_config_print(p->a, &c));
 }
 
@@ -378,11 +427,13 @@ void pep_configure(struct request *rq, struct node *configure)
 	struct node *form = node_child(configure, A_x, NS_DATA);
 	struct str node;
 
-	if (!node_name(rq, configure, &node)) return;
+	if (!node_name(rq, configure, &node))
+		return;
 	if (!form || str_eq_c(node_attr(form, "type"), "cancel")) { /* XEP-0060 8.2.4 */
 		reply_result(rq, NULL);
 		return;
 	}
 	struct pep_op *p = op_new(rq, node, change_configure, NULL);
-	if (read_options(rq, p, configure)) submit(rq, p);
+	if (read_options(rq, p, configure))
+		submit(rq, p);
 }

@@ -1,5 +1,6 @@
-/* vCards (XEP-0054): what the company structure knows about a person (name, department, position, e-mail, phone) joined with what the person stored;
- * the structure's fields win. One writes only one's own. Home thread of the asker. */
+/* vCards (XEP-0054): what the company structure knows about a person (name, department, position, e-mail, phone)
+ * joined with what the person stored; the structure's fields win. One writes only one's own. Home thread of the
+ * asker. */
 #include "base/err.h"
 #include "server/im/im.h"
 #include "server/im/org.h"
@@ -21,8 +22,10 @@ static struct node *stored(struct arena *a, uint32_t account)
 	struct node *root = NULL;
 	struct str xml;
 
-	if (vcard_get(t, account, &xml) || parse_document(a, xml, &limits, &root)) root = NULL;
-	if (!root) root = node_new(a, A_vCard, NS_VCARD);
+	if (vcard_get(t, account, &xml) || parse_document(a, xml, &limits, &root))
+		root = NULL;
+	if (!root)
+		root = node_new(a, A_vCard, NS_VCARD);
 	avatar_into_vcard(t, a, account, root);
 	txn_commit(t);
 	return root;
@@ -31,7 +34,8 @@ static struct node *stored(struct arena *a, uint32_t account)
 /* Takes the person's own fields of that name out, then adds one for the structure's value. */
 static struct node *overrule(struct arena *a, struct node *card, enum atom name)
 {
-	for (struct node *n = node_child(card, name, NS_VCARD); n; n = node_child(card, name, NS_VCARD)) node_remove(n);
+	for (struct node *n = node_child(card, name, NS_VCARD); n; n = node_child(card, name, NS_VCARD))
+		node_remove(n);
 	return node_add(a, card, name, NS_VCARD);
 }
 
@@ -47,7 +51,8 @@ static void add_name(struct arena *a, struct node *card, const struct org_person
 	}
 	struct node *n = overrule(a, card, A_N);
 	node_add_text(a, n, A_FAMILY, NS_VCARD, family);
-	if (given.n) node_add_text(a, n, A_GIVEN, NS_VCARD, given);
+	if (given.n)
+		node_add_text(a, n, A_GIVEN, NS_VCARD, given);
 }
 
 /* The company's name is not part of the structure: its domain stands for it. Each department of the path is a unit. */
@@ -58,17 +63,22 @@ static void add_dept(struct arena *a, struct node *card, const struct org_person
 	size_t n = 0;
 
 	node_add_text(a, org, A_ORGNAME, NS_VCARD, jid_domain(&p->jid));
-	for (const struct org_dept *d = p->dept; d && n < 64; d = d->parent) chain[n++] = d;
-	while (n) node_add_text(a, org, A_ORGUNIT, NS_VCARD, chain[--n]->name);
+	for (const struct org_dept *d = p->dept; d && n < 64; d = d->parent)
+		chain[n++] = d;
+	while (n)
+		node_add_text(a, org, A_ORGUNIT, NS_VCARD, chain[--n]->name);
 }
 
 static void add_structure(struct arena *a, struct node *card, const struct org_person *p)
 {
 	struct node *n;
 
-	if (p->full_name.n) add_name(a, card, p);
-	if (p->dept) add_dept(a, card, p);
-	if (p->position.n) node_append_text(a, overrule(a, card, A_TITLE), p->position);
+	if (p->full_name.n)
+		add_name(a, card, p);
+	if (p->dept)
+		add_dept(a, card, p);
+	if (p->position.n)
+		node_append_text(a, overrule(a, card, A_TITLE), p->position);
 	if (p->email.n) {
 		n = overrule(a, card, A_EMAIL);
 		node_add(a, n, A_INTERNET, NS_VCARD);
@@ -92,14 +102,16 @@ static void get(struct request *rq)
 	if (rq->addressee == TO_ACCOUNT) {
 		const struct peer *peer = peer_get(&rq->to);
 		id = peer->id;
-		if (!id || !presence_may_see(me, id) || peer_blocks(peer, &rq->session->jid)) { /* row I11: alike for nobody and for hidden people */
+		if (!id || !presence_may_see(me, id) ||
+		    peer_blocks(peer, &rq->session->jid)) { /* row I11: alike for nobody and for hidden people */
 			reply_error(rq, "cancel", A_service_unavailable, "Nobody is there");
 			return;
 		}
 	}
 	struct node *card = stored(rq->a, id);
 	p = org_person(org_current(), id);
-	if (p) add_structure(rq->a, card, p);
+	if (p)
+		add_structure(rq->a, card, p);
 	reply_result(rq, card);
 }
 
@@ -117,7 +129,8 @@ static int apply_set(struct txn *t, struct write_op *op)
 	struct vcard_op *v = (struct vcard_op *)op;
 	int err = avatar_apply(t, v->account, v->publisher, &v->avatar);
 
-	if (err) return err;
+	if (err)
+		return err;
 	vcard_put(t, v->account, v->xml);
 	return txn_error(t);
 }
@@ -141,7 +154,8 @@ static void refuse(struct request *rq, struct vcard_op *v, int err)
 	free_set(&v->op);
 	if (err == ERR_LIMIT) /* row W09: the stream lives */
 		reply_error(rq, "modify", A_policy_violation, "The vCard is too large; use a smaller picture");
-	else reply_error(rq, "modify", A_bad_request, "The picture is not Base64");
+	else
+		reply_error(rq, "modify", A_bad_request, "The picture is not Base64");
 }
 
 static void set(struct request *rq)
@@ -158,11 +172,14 @@ static void set(struct request *rq)
 	err = avatar_from_vcard(v->a, rq->child, &v->avatar);
 	buf_init(&b, limits()->vcard_bytes);
 	print_node(&b, rq->child, STR(""));
-	if (!err && !buf_ok(&b)) err = ERR_LIMIT;
+	if (!err && !buf_ok(&b))
+		err = ERR_LIMIT;
 	v->xml = arena_str(v->a, buf_str(&b));
 	buf_clear(&b);
-	if (err) refuse(rq, v, err);
-	else reply_after_write(rq, &v->op, after_set, free_set);
+	if (err)
+		refuse(rq, v, err);
+	else
+		reply_after_write(rq, &v->op, after_set, free_set);
 }
 
 static void set_foreign(struct request *rq)
