@@ -127,6 +127,7 @@ static void run(struct request *rq, const struct command *c, struct node *form, 
 	r->form = form ? node_copy(a, form) : NULL;
 	r->session_id = arena_str(a, session_id.n ? session_id : session_id_for(rq, c, clock_wall_ms()));
 	r->actor = jid_dup(a, rq->session->jid);
+	r->domain = arena_str(a, jid_domain(&rq->to));
 	buf_init(&r->failures, 65536);
 	r->pending = reply_later(rq);
 	c->run(r);

@@ -25,6 +25,7 @@ struct command_run {
 	struct node *form;                    /* submitted; NULL: none */
 	struct str session_id;
 	struct jid actor;                     /* full JID of who runs it */
+	struct str domain;                    /* of ours, as addressed: numbers, lists and announcements are about it */
 	struct jid *jids;                     /* for the command: whom it is about */
 	size_t n_jids, next_jid;
 	struct buf failures;                  /* for the command */

@@ -229,15 +229,17 @@ static void count_all(struct people *p)
 {
 	struct txn *t = im_read();
 
-	for (size_t i = 0; i < im.n_domains; i++)
-		account_each(t, str_c(im.domains[i]), count_account, p);
+	account_each(t, p->r->domain, count_account, p);
 	txn_commit(t);
 }
 
 static void count_online(void *ctx, struct str bare)
 {
 	struct people *p = ctx;
+	size_t local = (size_t)str_find(bare, '@') + 1;
 
+	if (!str_eq(str_of(bare.p + local, bare.n - local), p->r->domain))
+		return;
 	if (p->field && p->n < p->max)
 		form_field_value(p->r->a, p->field, arena_str(p->r->a, bare));
 	p->n++;
@@ -339,22 +341,29 @@ static void last_login(struct command_run *r)
 
 /* ---- a message to everybody online ---- */
 
+struct announcement {
+	struct chunk *payload;
+	struct str domain;
+	char bytes[];
+};
+
 static void announce_arrived(void *data)
 {
-	struct chunk *payload = data;
+	struct announcement *n = data;
 
 	list_each_safe (s, &home()->sessions, struct session, of_home) {
 		struct outgoing o = {
-			.kind = STANZA_MESSAGE, .from = jid_domain(&s->jid), .type = STR("headline"), .payload = payload
+			.kind = STANZA_MESSAGE, .from = n->domain, .type = STR("headline"), .payload = n->payload
 		};
-		if (s->available)
+		if (s->available && str_eq(jid_domain(&s->jid), n->domain))
 			session_send(s, &o);
 	}
 }
 
 static void announce_free(void *data)
 {
-	chunk_unref(data);
+	chunk_unref(((struct announcement *)data)->payload);
+	mem_free(data);
 }
 
 static void announce(struct command_run *r)
@@ -370,7 +379,11 @@ static void announce(struct command_run *r)
 	}
 	if (subject.n)
 		node_add_text(r->a, m, A_subject, NS_CLIENT, subject);
-	fanout(announce_arrived, payload_of_children(m), announce_free);
+	struct announcement *news = mem_zero(sizeof *news + r->domain.n);
+	memcpy(news->bytes, r->domain.p, r->domain.n);
+	news->domain = str_of(news->bytes, r->domain.n);
+	news->payload = payload_of_children(m);
+	fanout(announce_arrived, news, announce_free);
 	command_done(r, "Sent to everybody online", NULL);
 }
 
