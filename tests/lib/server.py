@@ -184,6 +184,7 @@ class Vestnik(Server):
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
         self.ready = threading.Event()
+        first_line = len(self.log)
         self.proc = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                      stderr=subprocess.STDOUT, env=env, cwd=self.dir)
 
@@ -209,7 +210,7 @@ class Vestnik(Server):
             if time.monotonic() - began > timeout_s:
                 raise AssertionError("vestnikd is not ready after %d s; log:\n%s" % (timeout_s, self.log_tail()))
         notify.close()
-        if self.proc.poll() is not None or not any("server.ready" in l for l in self.log) and self._died():
+        if self.proc.poll() is not None or not any("server.ready" in l for l in self.log[first_line:]) and self._died():
             raise AssertionError("vestnikd did not start, exit code %s; log:\n%s" % (self.proc.poll(), self.log_tail()))
 
     def _died(self):
