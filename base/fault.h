@@ -1,7 +1,7 @@
 /*
  * Fault injection: a named point fails at its n-th pass. Compiled in always, one relaxed load when unused. Set by
  * the environment VESTNIK_FAULT="point:n[:count]" (several separated by commas), read once by fault_init(); tests
- * set it directly. Points: malloc, store.write, store.sync, store.map, accept, read, write, random.
+ * set it directly. Points: malloc, store.write, store.sync, store.panic, store.map, accept, read, write, random.
  */
 #pragma once
 #include <stdatomic.h>

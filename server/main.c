@@ -308,7 +308,22 @@ static void sweep(void)
 
 #define TICK_MS 500
 
-/* The store refuses everything until the process starts anew (M18): nothing acknowledged is lost by leaving at once, and the service manager starts us
+/* Trouble with the disk is told once when it begins and once when it is over (row D06). */
+static void tell_health(void)
+{
+	static bool bad;
+	int trouble = writer_take_trouble(im.writer), health = writer_health(im.writer);
+
+	if (trouble && !bad)
+		log_error("store.trouble", LERR(trouble), LC("text", "the disk refused a write; what cannot be stored is refused, reads go on"));
+	if (trouble || health) bad = true;
+	else if (bad) {
+		log_info("store.well", LC("text", "the disk takes writes again"));
+		bad = false;
+	}
+}
+
+/* The store cannot be opened again within this process (M18): nothing acknowledged is lost by leaving at once, and the service manager starts us
  * again (row D06). */
 static void leave_if_panicked(void)
 {
@@ -358,6 +373,7 @@ static void run(void)
 		enum signal_event e = signal_wait(tick);
 		if (e == SIGNAL_STOP) return;
 		if (e == SIGNAL_RELOAD) reload();
+		tell_health();
 		leave_if_panicked();
 		feed_watchdog();
 		log_report_dropped(false);

@@ -101,6 +101,7 @@ struct txn *txn_write(struct store *s)
 		s->changes = 0;
 		arena_reset(s->change_mem);
 	}
+	s->fate_unknown = false;
 	struct txn *t = s->e->begin(s, true);
 
 	if (!t->err && s->read_only)

@@ -28,6 +28,7 @@ struct store_info {
 	uint64_t readers;        /* read transactions open now */
 	uint64_t slow_reads;     /* read transactions that were open longer than 100 ms (D08) */
 	uint64_t growths, growths_failed;
+	uint64_t reopens;        /* the environment was closed and opened again after MDB_PANIC (M18) */
 };
 
 /* Opens or creates. dir is the data directory; takes its lock file (second instance: ERR_BUSY). msg names the cure.
@@ -39,8 +40,13 @@ void store_close(struct store *s);
 void store_get_info(struct store *s, struct store_info *out);
 /* Clears slots of dead readers (D09); returns how many. Call each minute. */
 int store_reader_check(struct store *s);
-/* True after a failure from which only a restart of the process helps (MDB_PANIC, M18): end in a controlled way (D06). */
-bool store_panicked(const struct store *s);
+/* True while the store refuses everything after MDB_PANIC (M18) and waits to be opened again. */
+bool store_down(struct store *s);
+/* Tries to open it again, when that is due. The writer thread calls it; a txn_write does too. */
+void store_recover(struct store *s);
+/* True when only a restart of the process helps: opening again failed for 30 s (not for lack of space), or the commit that was told
+ * as failed is in the file. End in a controlled way (D06). */
+bool store_panicked(struct store *s);
 /* Compacting copy into an empty directory while serving (D13); 0 or error with msg. Any thread but a loop.
  * Gives up after 30 minutes or when the store grows too much meanwhile (ERR_TIMEOUT, ERR_LIMIT); leaves nothing then. */
 int store_backup(struct store *s, const char *dir, struct err_msg *msg);

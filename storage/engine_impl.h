@@ -50,6 +50,7 @@ struct store {
 	struct change *change;
 	size_t changes, change_cap;
 	bool map_full;                       /* the last write txn ran out of map; under write_lock */
+	bool fate_unknown;                   /* the last write txn failed and may be stored all the same: never repeat it; under write_lock */
 	bool read_only;
 	_Atomic uint64_t schema;             /* set by migrate_check */
 	_Atomic uint64_t slow_reads;

@@ -2,7 +2,7 @@
  * The LMDB engine: transactions, cursors and map growth. Settings are fixed (rows D01-D11): default sync, NOTLS, no WRITEMAP,
  * no DUPSORT. Read transactions on any thread, their LMDB slots are kept and renewed; the write transaction under write_lock.
  * The gate (mutex, counter, flag) keeps map growth and read transactions apart, because mdb_env_set_mapsize moves the map and
- * does not check (M17). Opening is in lmdb_open.c.
+ * does not check (M17). Opening is in lmdb_open.c, opening again after MDB_PANIC in lmdb_recover.c.
  */
 #include "storage/lmdb_impl.h"
 #include "base/clock.h"
@@ -18,6 +18,7 @@ enum {
 	SOFT_WAIT_MS = 20,   /* growth at 75 %: how long loops may be held up */
 	HARD_WAIT_MS = 2000, /* growth when the map is full */
 	SOFT_EVERY_MS = 1000,
+	PANIC_TRIES = 3,
 	NO_SPACE_BELOW = 1 << 20, /* EIO with less than this free on disk is a full disk (M13) */
 };
 
@@ -70,7 +71,7 @@ int lmdb_error(struct lmdb *l, int rc)
 	case MDB_CURSOR_FULL: return ERR_CORRUPT;
 	case MDB_INVALID:
 	case MDB_VERSION_MISMATCH: return ERR_VERSION;
-	case MDB_PANIC: l->panicked = true; return ERR_IO;
+	case MDB_PANIC: lmdb_note_panic(l); return ERR_IO;
 	case EIO: return io_error(l);
 	default: return rc > 0 ? err_from_errno(rc) : ERR_IO;
 	}
@@ -112,8 +113,7 @@ static void gate_leave_locked(struct lmdb *l)
 		pthread_cond_broadcast(&l->changed);
 }
 
-/* Closes the gate and waits; true (gate closed) when no reader is left. */
-static bool gate_close(struct lmdb *l, unsigned wait_ms)
+bool lmdb_gate_close(struct lmdb *l, unsigned wait_ms)
 {
 	struct timespec until;
 
@@ -139,7 +139,7 @@ static bool gate_close(struct lmdb *l, unsigned wait_ms)
 	return quiet;
 }
 
-static void gate_open(struct lmdb *l)
+void lmdb_gate_open(struct lmdb *l)
 {
 	pthread_mutex_lock(&l->gate);
 	l->closed = false;
@@ -170,8 +170,10 @@ static int grow_quiet(struct lmdb *l, size_t want)
 		return ERR_NO_SPACE;
 	int rc = mdb_env_set_mapsize(l->env, want);
 
-	if (rc && mdb_env_set_mapsize(l->env, l->map))
-		l->panicked = true;
+	if (rc && mdb_env_set_mapsize(l->env, l->map)) { /* no map any more: open again */
+		lmdb_note_panic(l);
+		return ERR_NO_SPACE;
+	}
 	lmdb_note_map(l);
 	return rc ? ERR_NO_SPACE : 0;
 }
@@ -188,7 +190,7 @@ int lmdb_grow(struct lmdb *l, uint64_t used, uint64_t extra, unsigned wait_ms)
 	want -= want % l->page;
 	if (want <= l->map)
 		return ERR_NO_SPACE;
-	if (!gate_close(l, wait_ms)) {
+	if (!lmdb_gate_close(l, wait_ms)) {
 		l->growths_failed++;
 		return ERR_AGAIN;
 	}
@@ -198,7 +200,7 @@ int lmdb_grow(struct lmdb *l, uint64_t used, uint64_t extra, unsigned wait_ms)
 		l->growths_failed++;
 	else
 		l->growths++;
-	gate_open(l);
+	lmdb_gate_open(l);
 	return err;
 }
 
@@ -246,7 +248,7 @@ static uint64_t free_bytes(struct lmdb *l)
 
 /* --- begin and end --- */
 
-static void free_handle(struct lmdb_txn *x)
+void lmdb_free_handle(struct lmdb_txn *x)
 {
 	for (unsigned i = 0; i < TAB_COUNT; i++)
 		if (x->scan_cursor[i])
@@ -257,7 +259,7 @@ static void free_handle(struct lmdb_txn *x)
 	mem_free(x);
 }
 
-static struct txn *begin_read(struct lmdb *l)
+static struct lmdb_txn *try_begin_read(struct lmdb *l)
 {
 	int rc;
 
@@ -275,12 +277,12 @@ static struct txn *begin_read(struct lmdb *l)
 	} else {
 		x = NEW(struct lmdb_txn);
 		txn_init(&x->t, &l->s, false);
-		rc = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &x->mdb);
+		rc = l->env ? mdb_txn_begin(l->env, NULL, MDB_RDONLY, &x->mdb) : MDB_PANIC;
 		if (rc)
 			x->mdb = NULL;
 	}
 	x->t.err = lmdb_error(l, rc);
-	return &x->t;
+	return x;
 }
 
 static void end_read(struct lmdb *l, struct lmdb_txn *x)
@@ -291,7 +293,7 @@ static void end_read(struct lmdb *l, struct lmdb_txn *x)
 	if (keep)
 		mdb_txn_reset(x->mdb);
 	else
-		free_handle(x);
+		lmdb_free_handle(x);
 	pthread_mutex_lock(&l->gate);
 	gate_leave_locked(l);
 	if (keep && l->spares < SPARE_READERS) {
@@ -303,7 +305,20 @@ static void end_read(struct lmdb *l, struct lmdb_txn *x)
 	}
 	pthread_mutex_unlock(&l->gate);
 	if (keep)
-		free_handle(x);
+		lmdb_free_handle(x);
+}
+
+/* A panic of the writer's commit is over in a moment: readers wait for that rather than fail (D06, M18). */
+static struct txn *begin_read(struct lmdb *l)
+{
+	struct lmdb_txn *x = try_begin_read(l);
+
+	for (unsigned tries = 0; x->t.err && l->panicked && held == 1 && tries < PANIC_TRIES; tries++) {
+		end_read(l, x);
+		lmdb_await_recovery(l);
+		x = try_begin_read(l);
+	}
+	return &x->t;
 }
 
 static struct txn *begin(struct store *s, bool write)
@@ -323,11 +338,15 @@ static struct txn *begin(struct store *s, bool write)
 		x->t.err = ERR_FORBIDDEN;
 		return &x->t;
 	}
-	if (l->panicked) {
-		x->t.err = ERR_IO;
+	if (lmdb_recover(l) || clock_mono_ms() < l->next_write_ms) {
+		x->t.err = l->write_err;
 		return &x->t;
 	}
 	grow_if_needed(l);
+	if (l->panicked && lmdb_recover(l)) {
+		x->t.err = l->write_err;
+		return &x->t;
+	}
 	s->map_full = false;
 	if (l->no_growth) {
 		uint64_t used = lmdb_used(l), room = l->map / 10;
@@ -365,7 +384,15 @@ static void probe_panic(struct lmdb *l)
 	if (rc == 0)
 		mdb_txn_abort(probe);
 	else if (rc == MDB_PANIC)
-		l->panicked = true;
+		lmdb_note_panic(l);
+}
+
+/* Whatever the system called it (EROFS, EINTR ...), the disk did not take it. */
+static int commit_error(struct lmdb *l, int rc)
+{
+	int err = lmdb_error(l, rc);
+
+	return err == ERR_NO_SPACE || err == ERR_CORRUPT || err == ERR_NOMEM ? err : ERR_IO;
 }
 
 static int commit(struct txn *t)
@@ -375,13 +402,21 @@ static int commit(struct txn *t)
 	int rc = mdb_txn_commit(x->mdb);
 
 	x->mdb = NULL;
+	if (!rc && fault_hit("store.panic")) { /* told as failed at its last step, although it is in the file */
+		lmdb_note_panic(l);
+		rc = EIO;
+	}
 	if (!rc)
 		return 0;
 	if (rc == MDB_MAP_FULL)
 		t->s->map_full = true;
 	else
 		probe_panic(l);
-	return lmdb_error(l, rc);
+	int err = commit_error(l, rc);
+
+	if (l->panicked)
+		t->s->fate_unknown = !lmdb_commit_panicked(l, t->id, err);
+	return err;
 }
 
 /* --- single keys --- */
@@ -502,10 +537,10 @@ static void close_store(struct store *s)
 		struct lmdb_txn *x = l->spare;
 
 		l->spare = x->next_spare;
-		free_handle(x);
+		lmdb_free_handle(x);
 	}
 	if (l->write_handle)
-		free_handle(l->write_handle);
+		lmdb_free_handle(l->write_handle);
 	if (l->env)
 		mdb_env_close(l->env);
 	if (l->lock_fd >= 0)
@@ -520,13 +555,16 @@ static void close_store(struct store *s)
 static void info(struct store *s, struct store_info *out)
 {
 	struct lmdb *l = lmdb_of(s);
-	MDB_envinfo i;
+	MDB_envinfo i = { 0 };
 
-	mdb_env_info(l->env, &i);
-	pthread_mutex_lock(&l->gate);
-	out->readers = l->readers;
+	gate_enter_locked(l); /* as a reader: the environment may be closed and opened meanwhile */
+	out->readers = l->readers - 1;
 	out->growths = l->growths;
 	out->growths_failed = l->growths_failed;
+	out->reopens = l->reopens;
+	if (l->env)
+		mdb_env_info(l->env, &i);
+	gate_leave_locked(l);
 	pthread_mutex_unlock(&l->gate);
 	out->map_bytes = i.me_mapsize;
 	out->used_bytes = (i.me_last_pgno + 1) * (uint64_t)l->page;
@@ -535,13 +573,20 @@ static void info(struct store *s, struct store_info *out)
 
 static int reader_check(struct store *s)
 {
+	struct lmdb *l = lmdb_of(s);
 	int dead = 0;
 
 	if (s->read_only)
 		return 0;
-	int rc = mdb_reader_check(lmdb_of(s)->env, &dead);
+	gate_enter_locked(l);
+	pthread_mutex_unlock(&l->gate);
+	int rc = l->env ? mdb_reader_check(l->env, &dead) : MDB_PANIC;
+	int err = lmdb_error(l, rc);
 
-	return rc ? lmdb_error(lmdb_of(s), rc) : dead;
+	pthread_mutex_lock(&l->gate);
+	gate_leave_locked(l);
+	pthread_mutex_unlock(&l->gate);
+	return err ? err : dead;
 }
 
 static void reserve(struct store *s, uint64_t bytes)
@@ -549,21 +594,19 @@ static void reserve(struct store *s, uint64_t bytes)
 	struct lmdb *l = lmdb_of(s);
 
 	pthread_mutex_lock(&s->write_lock);
-	uint64_t used = lmdb_used(l);
+	if (lmdb_recover(l) == 0) {
+		uint64_t used = lmdb_used(l);
 
-	if ((used + bytes) * 4 > (uint64_t)l->map * 3)
-		lmdb_grow(l, used, bytes, SOFT_WAIT_MS);
+		if ((used + bytes) * 4 > (uint64_t)l->map * 3)
+			lmdb_grow(l, used, bytes, SOFT_WAIT_MS);
+		lmdb_recover(l);
+	}
 	pthread_mutex_unlock(&s->write_lock);
 }
 
 static bool wants_quiet(struct store *s)
 {
 	return lmdb_of(s)->quiet_wanted;
-}
-
-bool store_panicked(const struct store *s)
-{
-	return s->e == &lmdb_engine && ((const struct lmdb *)(const void *)s)->panicked;
 }
 
 const struct store_engine lmdb_engine = {

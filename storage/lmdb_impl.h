@@ -1,4 +1,4 @@
-/* Shared by lmdb.c (transactions) and lmdb_open.c (files, locks, checks at open). Inside storage/ only. */
+/* Shared by lmdb.c (transactions), lmdb_open.c (files, locks, checks at open) and lmdb_recover.c (after MDB_PANIC). Inside storage/ only. */
 #pragma once
 #include "storage/engine_impl.h"
 #include <lmdb.h>
@@ -25,9 +25,19 @@ struct lmdb {
 	int lock_fd;
 	char *dir;
 	size_t map, max_map, page;
+	unsigned max_readers;
 	struct lmdb_txn *write_handle;     /* reused for each write txn; under write_lock */
 	bool no_growth;                    /* the last try to grow failed; under write_lock */
 	uint64_t next_soft_try_ms;         /* under write_lock */
+
+	/* After MDB_PANIC (lmdb_recover.c); under write_lock but for the atomic ones. */
+	_Atomic bool panicked;             /* the environment refuses everything, or is closed (env NULL) */
+	_Atomic bool hopeless;             /* and only a new process helps */
+	_Atomic uint64_t down_since_ms;    /* when that was noticed */
+	_Atomic uint64_t reopens;
+	uint64_t doubtful;                 /* number of the commit that failed at its last step: in the file or not */
+	uint64_t next_reopen_ms, next_write_ms, last_panic_ms;
+	int write_err;                     /* what that commit failed with */
 
 	pthread_mutex_t gate;              /* protects all below */
 	pthread_cond_t changed;            /* readers 0, or gate opened */
@@ -37,10 +47,25 @@ struct lmdb {
 	unsigned spares;
 	_Atomic uint64_t growths, growths_failed;
 	_Atomic bool quiet_wanted;         /* a growth failed for readers: long readers shall give way */
-	_Atomic bool panicked;
 };
 
 extern const struct store_engine lmdb_engine;
+
+/* lmdb.c. Keeps new readers out and waits for those inside; true (closed) when none is left. */
+bool lmdb_gate_close(struct lmdb *l, unsigned wait_ms);
+void lmdb_gate_open(struct lmdb *l);
+/* lmdb.c. Ends the handle's LMDB transaction and frees it. */
+void lmdb_free_handle(struct lmdb_txn *x);
+/* lmdb_open.c. The environment and its tables once more, in a directory that is ours already; writes nothing. Gate closed. */
+int lmdb_open_again(struct lmdb *l);
+/* lmdb_recover.c. MDB_PANIC was seen. Any thread, inside the gate. */
+void lmdb_note_panic(struct lmdb *l);
+/* The commit with this number failed at its last step: opens the environment again at once. True: it is certainly not in the file. Under write_lock. */
+bool lmdb_commit_panicked(struct lmdb *l, uint64_t id, int err);
+/* Opens again when that is due; 0 or why not. Under write_lock. */
+int lmdb_recover(struct lmdb *l);
+/* Waits a moment for the environment to be opened again; true when it is. Outside the gate, any thread without a read transaction. */
+bool lmdb_await_recovery(struct lmdb *l);
 
 /* LMDB's code or errno -> ours. */
 int lmdb_error(struct lmdb *l, int rc);

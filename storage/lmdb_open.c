@@ -268,6 +268,15 @@ static int open_tables(struct lmdb *l, bool read_only, const char *path, struct 
 	return rc ? explain_open(l, rc, path, msg) : 0;
 }
 
+int lmdb_open_again(struct lmdb *l)
+{
+	struct store_options o = { .map_bytes = l->map, .max_readers = l->max_readers };
+	int err = open_env(l, l->dir, &o, l->s.read_only ? MDB_RDONLY | MDB_NOLOCK : 0, NULL);
+
+	/* Without the right to make tables nothing is written: they are all there. */
+	return err ? err : open_tables(l, true, l->dir, NULL);
+}
+
 static struct lmdb *new_lmdb(const char *dir)
 {
 	struct lmdb *l = NEW(struct lmdb);
@@ -321,6 +330,7 @@ int store_open_lmdb(const char *dir, const struct store_options *o, struct store
 	*out = NULL;
 	l->s.read_only = o->read_only;
 	l->max_map = o->max_map_bytes;
+	l->max_readers = o->max_readers;
 	err = open_data(l, o, msg);
 	if (err) {
 		store_close(&l->s);

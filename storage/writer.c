@@ -9,8 +9,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
 	BATCH_OPS = 4096, /* bounds of one transaction, so that nobody waits long for his commit */
@@ -19,6 +21,7 @@ enum {
 	GUILTY_MAX = 8,	     /* ops that broke a batch before the rest is tried one by one */
 	HOPELESS_AFTER = 16, /* single commits failing in a row before the rest fails unseen */
 	WORKERS_MAX = 64,    /* bits of write_op.targets */
+	RECOVER_EVERY_MS = 100,
 };
 #define NOBODY ((size_t)-1)
 
@@ -44,7 +47,7 @@ struct writer {
 	struct write_op *op[BATCH_OPS];
 	size_t n;
 
-	_Atomic int health;
+	_Atomic int health, trouble;
 	_Atomic uint64_t commits, ops, failed, us_total, us_max, submitted, finished;
 };
 
@@ -58,7 +61,12 @@ struct writer *writer_new(struct store *s, writer_post_fn *post, void *ctx)
 	w->tail = &w->head;
 	w->todo_tail = &w->todo;
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->wake, NULL);
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	return w;
 }
 
@@ -143,6 +151,8 @@ static int run_once(struct writer *w, struct write_op **op, const bool *blamed, 
 
 	if (!err)
 		note_commit(w, begin_us);
+	else if (!w->s->map_full)
+		w->trouble = err;
 	return err;
 }
 
@@ -178,7 +188,7 @@ static void run_singly(struct writer *w, struct write_op **op, const bool *blame
 		if (err)
 			op[i]->err = err;
 		in_a_row = is_trouble(err) && guilty == NOBODY ? in_a_row + 1 : 0;
-		if (store_panicked(w->s) || in_a_row == HOPELESS_AFTER) {
+		if (w->s->fate_unknown || in_a_row == HOPELESS_AFTER) {
 			fail(op + i + 1, blamed + i + 1, n - i - 1, err);
 			return;
 		}
@@ -191,8 +201,8 @@ static void run_again(struct writer *w, int err, size_t guilty)
 	bool blamed[BATCH_OPS] = { false };
 
 	for (unsigned bad = 1; err; bad++) {
-		if (store_panicked(w->s)) {
-			fail(w->op, blamed, w->n, ERR_IO);
+		if (w->s->fate_unknown) { /* repeated, they might be stored twice */
+			fail(w->op, blamed, w->n, err);
 			return;
 		}
 		if (guilty == NOBODY || bad > GUILTY_MAX) {
@@ -282,13 +292,35 @@ void writer_deliver(struct write_batch *batch, unsigned worker)
 	mem_free(batch);
 }
 
+/* Waits for work, under the lock. A store that must be opened again is looked after meanwhile: readers need it too (M18). */
+static void wait_for_work(struct writer *w)
+{
+	struct timespec until;
+
+	if (!store_down(w->s)) {
+		pthread_cond_wait(&w->wake, &w->lock);
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += RECOVER_EVERY_MS * 1000000L;
+	if (until.tv_nsec >= 1000000000L) {
+		until.tv_nsec -= 1000000000L;
+		until.tv_sec++;
+	}
+	if (pthread_cond_timedwait(&w->wake, &w->lock, &until) != ETIMEDOUT)
+		return;
+	pthread_mutex_unlock(&w->lock);
+	store_recover(w->s);
+	pthread_mutex_lock(&w->lock);
+}
+
 /* Moves the queue behind the own list; sleeps when both are empty. False: stopped and nothing left. */
 static bool fetch(struct writer *w)
 {
 	pthread_mutex_lock(&w->lock);
 	while (!w->head && !w->todo && !w->stop) {
 		w->sleeping = true;
-		pthread_cond_wait(&w->wake, &w->lock);
+		wait_for_work(w);
 	}
 	w->sleeping = false;
 	if (w->head) {
@@ -346,7 +378,12 @@ void writer_stop(struct writer *w)
 
 int writer_health(const struct writer *w)
 {
-	return store_panicked(w->s) ? ERR_IO : w->health;
+	return store_down(w->s) ? ERR_IO : w->health;
+}
+
+int writer_take_trouble(struct writer *w)
+{
+	return atomic_exchange(&w->trouble, 0);
 }
 
 void writer_get_stats(const struct writer *w, struct writer_stats *out)

@@ -36,7 +36,9 @@ void writer_submit(struct writer *w, struct write_op *op);
 /* On the worker: runs done() of each op of the batch, then frees the batch. */
 void writer_deliver(struct write_batch *batch, unsigned worker);
 /* Storage trouble seen by the last commits (0 = none): shown in health, new writes are still tried (recovers by itself).
- * ERR_IO with store_panicked(): only a restart helps. */
+ * ERR_IO while store_down(). */
 int writer_health(const struct writer *w);
+/* What the last failed commit since the last call failed with, also when its repetition worked; 0 = none failed. For the log. */
+int writer_take_trouble(struct writer *w);
 struct writer_stats { uint64_t commits, ops, failed, commit_us_total, commit_us_max, queue_depth; };
 void writer_get_stats(const struct writer *w, struct writer_stats *out);

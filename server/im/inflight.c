@@ -78,10 +78,9 @@ void inflight_load(struct user *u)
 	struct inflight *f = NEW(struct inflight);
 	struct txn *t = im_read();
 
-	f->cursor = account_get_delivered(t, u->id);
+	f->cursor = f->written = account_get_delivered(t, u->id);
 	uint64_t newer = in_writing ? (uintptr_t)idmap_get(in_writing, u->id) : 0;
 	if (newer > f->cursor) f->cursor = newer;
-	f->written = f->cursor;
 	read_behind_cursor(u, f, t);
 	txn_commit(t);
 	u->inflight = f;
@@ -105,8 +104,8 @@ static void cursor_done(struct write_op *op, int err, unsigned worker)
 {
 	struct cursor_op *c = (struct cursor_op *)op;
 
-	(void)err; /* a lost cursor means a message that comes twice, not one that is lost */
 	(void)worker;
+	if (err) return; /* remembered, and written with the next one (row D06); lost with the process it means a message that comes twice */
 	if ((uintptr_t)idmap_get(in_writing, c->account) == c->gid) idmap_del(in_writing, c->account);
 }
 

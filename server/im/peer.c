@@ -54,7 +54,7 @@ static struct peer *peer_load(const struct jid *bare)
 		p->disabled = rec.disabled;
 		p->has_blocks = p->id && block_any(t, p->id);
 	}
-	txn_commit(t);
+	if (txn_commit(t)) cache_generation = 0; /* not read is not the same as absent: asked anew next time (row D06) */
 	return p;
 }
 

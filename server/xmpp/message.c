@@ -140,7 +140,7 @@ static void message_done(void *ctx, int err, uint64_t gid)
 
 	(void)gid;
 	if (p->xs && p->saves_counter) {
-		if (err) sm_not_saved(p->xs);
+		if (err) sm_not_saved(p->xs, p->number);
 		else sm_saved(p->xs, p->number);
 	}
 	if (!err) pending_drop(p);

@@ -254,6 +254,7 @@ void xsession_close(struct xsession *xs)
 
 	memcpy(keep_bare, bare.p, n);
 	loop_timer_cancel(loop_self(), &xs->expire);
+	loop_timer_cancel(loop_self(), &xs->save_again);
 	release_out(xs);
 	pendings_forget(xs);
 	csi_free(xs);
@@ -272,6 +273,7 @@ static void drop_one(struct session *s, void *ctx)
 	(void)ctx;
 	if (s->transport != &xmpp_transport) return;
 	loop_timer_cancel(loop_self(), &xs->expire);
+	loop_timer_cancel(loop_self(), &xs->save_again);
 	if (xs->stream) xs->stream->xs = NULL;
 	release_out(xs);
 	pendings_forget(xs);

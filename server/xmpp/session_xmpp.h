@@ -49,6 +49,8 @@ struct xsession {
 	bool ack_wanted;           /* <r/> waits for pendings or a commit */
 	bool request_sent;         /* our <r/> is not answered yet */
 	struct timer expire;
+	struct timer save_again;   /* a failed write of state or counters */
+	bool state_unsaved;
 	/* XEP-0352 */
 	struct hash *held;         /* address -> struct csi_held */
 	struct list held_order;
@@ -99,8 +101,8 @@ struct node *sm_enable(struct xsession *xs, bool want_resume, struct arena *a);
 void sm_after_resume(struct stream *st);                   /* sends again what was not confirmed */
 void sm_pending_done(struct xsession *xs);                 /* an answer was given: <a/> may be due */
 void sm_checkpoint_for(struct xsession *xs, uint32_t number, struct sm_checkpoint *out);
-void sm_not_saved(struct xsession *xs);                    /* it failed: the next <r/> tries again (row D06) */
 void sm_saved(struct xsession *xs, uint32_t number);       /* the commit with this checkpoint is done */
+void sm_not_saved(struct xsession *xs, uint32_t number);   /* that commit failed: it is tried again while <r/> waits (row D06) */
 void sm_detach(struct xsession *xs);                       /* starts the time for resuming */
 void sm_state_changed(struct xsession *xs);                /* presence, carbons, roster: a crash must not lose them (row D17) */
 void sm_forget(struct xsession *xs);                       /* session ends: removes its state */

@@ -31,6 +31,8 @@ void sm_thread_fini(void)
 	by_id = NULL;
 }
 
+#define SAVE_AGAIN_MS 1000 /* after a failed write */
+
 static struct str id_of(const struct xsession *xs)
 {
 	return str_of(xs->sm_id, SM_ID_LEN);
@@ -57,11 +59,6 @@ void sm_saved(struct xsession *xs, uint32_t number)
 	if ((int32_t)(number - xs->in_saved) > 0) xs->in_saved = number;
 }
 
-void sm_not_saved(struct xsession *xs)
-{
-	xs->in_submitted = xs->in_saved;
-}
-
 static void send_ack(struct xsession *xs, uint32_t h)
 {
 	char text[64];
@@ -78,6 +75,29 @@ struct counters_op {
 	uint64_t session;
 };
 
+static void save_state(const struct xsession *xs, struct str queue);
+
+/* What the disk refused is written when it takes it again; without that a client whose window is full would wait for its <a/> for ever (row D06). */
+static void save_again(struct timer *t)
+{
+	struct xsession *xs = list_entry(t, struct xsession, save_again);
+
+	if (xs->state_unsaved) save_state(xs, STR_NONE);
+	xs->state_unsaved = false;
+	sm_pending_done(xs);
+}
+
+static void try_again_later(struct xsession *xs)
+{
+	xs->save_again.fire = save_again;
+	loop_timer(loop_self(), &xs->save_again, SAVE_AGAIN_MS);
+}
+
+void sm_not_saved(struct xsession *xs, uint32_t number)
+{
+	if (xs->in_submitted == number) xs->in_submitted = xs->in_saved;
+}
+
 static int apply_counters(struct txn *t, struct write_op *op)
 {
 	struct counters_op *c = (struct counters_op *)op;
@@ -92,8 +112,12 @@ static void counters_done(struct write_op *op, int err, unsigned worker)
 	struct session *s = session_by_number(c->session);
 
 	(void)worker;
-	if (s && err) sm_not_saved((struct xsession *)s);
-	if (!s || err) return; /* no <a/>: the client keeps what it sent */
+	if (!s) return;
+	if (err) { /* no <a/> yet: the client keeps what it sent */
+		sm_not_saved((struct xsession *)s, c->c.in);
+		try_again_later((struct xsession *)s);
+		return;
+	}
 	sm_saved((struct xsession *)s, c->c.in);
 	sm_pending_done((struct xsession *)s);
 }
@@ -225,6 +249,7 @@ struct state_op {
 	struct sm_rec rec;
 	struct str queue;
 	struct chunk *presence;
+	uint64_t session;
 	bool remove;
 };
 
@@ -244,9 +269,14 @@ static int apply_state(struct txn *t, struct write_op *op)
 
 static void state_done(struct write_op *op, int err, unsigned worker)
 {
-	(void)op;
+	struct state_op *o = (struct state_op *)op;
+	struct session *s = err && !o->remove ? session_by_number(o->session) : NULL;
+
 	(void)worker;
 	if (err) log_warn("sm.not_saved", LERR(err));
+	if (!s) return;
+	((struct xsession *)s)->state_unsaved = true;
+	try_again_later((struct xsession *)s);
 }
 
 static void state_free(struct write_op *op)
@@ -265,6 +295,7 @@ static struct state_op *state_new(const struct xsession *xs)
 
 	o->op = (struct write_op){ .apply = apply_state, .done = state_done, .free = state_free };
 	memcpy(o->id, xs->sm_id, sizeof o->id);
+	o->session = xs->s.number;
 	return o;
 }
 

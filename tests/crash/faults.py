@@ -1,6 +1,7 @@
 """Row D06: the ledger under a failing disk. The LD_PRELOAD shim (tests/lib/fault_preload.c) makes writes and syncs of the data
 directory fail; nothing may be acknowledged without its data, the errors must be clear, and service must come back by itself."""
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -15,7 +16,8 @@ SHIM = os.path.join(servers.ROOT, "tests", "lib", "fault_preload.c")
 
 
 class Fault:
-    """rule: CALL:N:ERROR:COUNT of the shim; lasting: until the disk is 'repaired', else the fault passes by itself."""
+    """rule: CALL:N:ERROR:COUNT of the shim; lasting: until the disk is 'repaired' (the daemon lives, lets people log in and reads on),
+    else the fault passes by itself."""
 
     def __init__(self, name, rule, lasting=False):
         self.name, self.rule, self.lasting = name, rule, lasting
@@ -99,6 +101,10 @@ def _count(path):
         return 0
 
 
+def shown(srv, event):
+    return [l for l in srv.log if re.match(r"\S+ (error|warn) " + re.escape(event), l)]
+
+
 def fault_round(tap, args, fault):
     daemon = plain_vestnikd()
     srv = servers.make("vestnik", domains=["ledger.test"], limits={"offline_flush": 50000, "sm_queue": 50000})
@@ -139,6 +145,8 @@ def _hurt(tap, fault, w, watched, bad_disk, fault_log):
     if fault.lasting:
         _wait("an error for the senders or an orderly exit", lambda: refused() or watched.exits, watched)
         time.sleep(0.3)  # let it hurt for a while
+        assert w.archive(w.names[0]), "no login and no reading of the archive while the disk is bad"
+        assert not watched.exits, "the daemon ended on %s, it should refuse writes only; log:\n%s" % (fault.rule, srv.log_tail(15))
     os.unlink(bad_disk)
     watched.may_start.set()
     mark = acked()
@@ -149,8 +157,6 @@ def _hurt(tap, fault, w, watched, bad_disk, fault_log):
         bad.insert(0, "did not become quiet, still waiting for: %s" % " ".join(pending[:10]))
     bad += ["%s refused with %s" % (m, c) for t in w.talkers for m, c in t.ledger.refused.items() if c != "resource-constraint"]
     bad += ["exit code %s" % c for c in watched.exits if c != 1]
-    shown = [l for l in srv.log if servers.ERROR_LINE.search(l) or " warn " in l]
-    if not shown and (watched.exits or refused()):
-        bad.append("no line in the log tells of the fault")
-    tap.note("%s: %s; exits %s; %s" % (fault.name, w.summary(), watched.exits, shown[0] if shown else "no log line"))
+    _wait("a line in the log that tells of the fault", lambda: shown(srv, "store."), watched)
+    tap.note("%s: %s; exits %s; %s" % (fault.name, w.summary(), watched.exits, shown(srv, "store.")[0]))
     return bad

@@ -138,10 +138,8 @@ class Talker(threading.Thread):
         while not w.done.is_set():
             while not w.quiet.is_set() and len(self.unacked) < WINDOW:
                 self._say()
-            ev = self.conn.poll(1.0)
-            if ev is None:
-                if self.unacked:
-                    self.conn.send("<r xmlns='%s'/>" % NS_SM)
+            ev = self.conn.poll(0.1)
+            if ev is None:  # no second <r/>: the server owes the answer to the first, also when the disk was full meanwhile
                 continue
             if ev[0] != "stanza":
                 raise ConnectionError("stream ended")
