@@ -16,6 +16,7 @@
 #include "storage/tab_account.h"
 #include "storage/tab_audit.h"
 #include "storage/tab_org.h"
+#include "storage/tab_pep.h"
 #include "storage/tab_token.h"
 #include "storage/tab_vcard.h"
 #include "xml/jid.h"
@@ -210,6 +211,7 @@ static int apply_remove(struct txn *t, struct write_op *op)
 	}
 	roster_end_account(t, rec.id, k->bare); /* the name may be given to somebody else */
 	vcard_del(t, rec.id);
+	pep_delete_account(t, rec.id);
 	account_delete(t, rec.id);
 	audit(t, k);
 	return 0;

@@ -6,6 +6,7 @@
 #include "server/xmpp/caps.h"
 #include "tests/lib/test.h"
 #include "xml/parser.h"
+#include <stdio.h>
 #include <string.h>
 
 static struct node *parse(struct arena *a, const char *xml)

@@ -116,7 +116,7 @@ BOTH(mam_prefs)
 {
 	struct mam_prefs *p = NEW(struct mam_prefs), *got = NEW(struct mam_prefs);
 	struct txn *t = txn_write(s);
-	char jids[MAM_PREFS_MAX][24];
+	char jids[MAM_PREFS_MAX][32];
 
 	ok(!mam_prefs_get(t, 1, got) && !mam_prefs_any(t, 1), "none at first");
 	for (int def = MAM_ALWAYS; def <= MAM_ROSTER; def++) {
