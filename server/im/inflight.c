@@ -175,13 +175,14 @@ void inflight_unload(struct user *u)
 	u->inflight = NULL;
 }
 
-void inflight_add(struct user *u, uint64_t gid)
+bool inflight_add(struct user *u, uint64_t gid)
 {
 	struct inflight *f = u->inflight;
 
 	/* A message committed before the user was loaded, but completed after: the load has seen it already. */
-	if (gid <= f->cursor || (f->n > f->first && f->v[f->n - 1].gid >= gid)) return;
+	if (gid <= f->cursor || (f->n > f->first && f->v[f->n - 1].gid >= gid)) return false;
 	push(f, gid);
+	return true;
 }
 
 void inflight_hold(struct user *u, uint64_t gid)

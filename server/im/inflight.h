@@ -16,8 +16,9 @@ void inflight_flush(void);
 void inflight_load(struct user *u);
 /* Writes the cursor if changed and frees. */
 void inflight_unload(struct user *u);
-/* A stored message for u exists: not given to anybody yet. */
-void inflight_add(struct user *u, uint64_t gid);
+/* A stored message for u exists: not given to anybody yet. False when the load of u has seen it in the log already: then it was handed over, or will be, by
+ * deliver_waiting. */
+bool inflight_add(struct user *u, uint64_t gid);
 /* A session now holds it / has confirmed it / is gone without confirming. */
 void inflight_hold(struct user *u, uint64_t gid);
 void inflight_confirm(struct user *u, uint64_t gid);

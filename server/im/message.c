@@ -120,7 +120,7 @@ static void at_recipient(struct message_op *o)
 	struct user *u = user_find(jid_bare(&o->recipient_bare));
 
 	if (!u) return; /* away: the log keeps it, or it was worth nothing to somebody away */
-	if (o->gid) inflight_add(u, o->gid);
+	if (o->gid && !inflight_add(u, o->gid)) return; /* came with the load of the user: delivering it here too would double it */
 	deliver_message(u, &o->m, o->gid);
 }
 
