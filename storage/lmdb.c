@@ -562,12 +562,13 @@ static void info(struct store *s, struct store_info *out)
 	out->growths = l->growths;
 	out->growths_failed = l->growths_failed;
 	out->reopens = l->reopens;
+	unsigned page = (unsigned)l->page;
 	if (l->env)
 		mdb_env_info(l->env, &i);
 	gate_leave_locked(l);
 	pthread_mutex_unlock(&l->gate);
 	out->map_bytes = i.me_mapsize;
-	out->used_bytes = (i.me_last_pgno + 1) * (uint64_t)l->page;
+	out->used_bytes = (i.me_last_pgno + 1) * (uint64_t)page;
 	out->last_txn = i.me_last_txnid;
 }
 
