@@ -15,11 +15,12 @@ static bool list_one(void *ctx, const struct account_rec *r)
 {
 	struct user_list *l = ctx;
 
-	buf_str_add(&l->b, str_c(l->n++ ? ",{\"jid\":\"" : "{\"jid\":\""));
-	buf_str_add(&l->b, r->local);
-	buf_byte(&l->b, '@');
-	buf_str_add(&l->b, r->domain);
-	buf_printf(&l->b, "\",\"id\":%u,\"admin\":%s,\"disabled\":%s,\"password\":%s}", r->id, r->is_admin ? "true" : "false",
+	char jid[2 * 1024 + 2];
+	int n = snprintf(jid, sizeof jid, "%.*s@%.*s", STR_ARG(r->local), STR_ARG(r->domain));
+
+	buf_str_add(&l->b, str_c(l->n++ ? ",{\"jid\":" : "{\"jid\":"));
+	json_str(&l->b, str_of(jid, (size_t)n)); /* a name may hold a backslash */
+	buf_printf(&l->b, ",\"id\":%u,\"admin\":%s,\"disabled\":%s,\"password\":%s}", r->id, r->is_admin ? "true" : "false",
 		   r->disabled ? "true" : "false", r->scram[0].present || r->scram[1].present || r->scram[2].present ? "true" : "false");
 	return true;
 }
