@@ -2,6 +2,13 @@
 #pragma once
 #include "storage/tab_message.h"
 
+enum conv_kind { CONV_PRIVATE, CONV_NOTIFY, CONV_CHAT };
+/* Which kind an id is; account ids stay below 1 << 30, so the two top bits tell. */
+static inline enum conv_kind conv_kind(uint64_t conv) { return conv >> 63 ? CONV_CHAT : conv >> 62 ? CONV_NOTIFY : CONV_PRIVATE; }
+/* The log of a chat, and the chat's number of such an id; the log of a person's notifications. */
+static inline uint64_t conv_chat(uint64_t number) { return number | 1ull << 63; }
+static inline uint64_t conv_chat_number(uint64_t conv) { return conv & ~(1ull << 63); }
+static inline uint64_t conv_notify(uint32_t account) { return account | 1ull << 62; }
 /* The conversation of two accounts (the order does not matter; a == b: notes to oneself). */
 uint64_t conv_private(uint32_t a, uint32_t b);
 /* The other account of a private conversation. */
