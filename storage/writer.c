@@ -48,7 +48,7 @@ struct writer {
 	size_t n;
 
 	_Atomic int health, trouble;
-	_Atomic uint64_t commits, ops, failed, us_total, us_max, submitted, finished;
+	_Atomic uint64_t commits, ops, failed, us_total, us_max, submitted, finished, posted;
 };
 
 struct writer *writer_new(struct store *s, writer_post_fn *post, void *ctx)
@@ -278,6 +278,7 @@ static void post(struct writer *w)
 	for (unsigned k = 0; k < WORKERS_MAX; k++)
 		if (batch[k])
 			w->post(w->ctx, k, batch[k]); /* from here on the ops may be freed */
+	atomic_fetch_add(&w->posted, w->n);
 }
 
 void writer_deliver(struct write_batch *batch, unsigned worker)
@@ -290,6 +291,11 @@ void writer_deliver(struct write_batch *batch, unsigned worker)
 			op->free(op);
 	}
 	mem_free(batch);
+}
+
+bool writer_idle(const struct writer *w)
+{
+	return atomic_load(&w->posted) == atomic_load(&w->submitted);
 }
 
 /* Waits for work, under the lock. A store that must be opened again is looked after meanwhile: readers need it too (M18). */

@@ -35,6 +35,8 @@ void writer_stop(struct writer *w);
 void writer_submit(struct writer *w, struct write_op *op);
 /* On the worker: runs done() of each op of the batch, then frees the batch. */
 void writer_deliver(struct write_batch *batch, unsigned worker);
+/* Every op that was submitted has been handed to its workers' mailboxes. Any thread. */
+bool writer_idle(const struct writer *w);
 /* Storage trouble seen by the last commits (0 = none): shown in health, new writes are still tried (recovers by itself).
  * ERR_IO while store_down(). */
 int writer_health(const struct writer *w);

@@ -13,7 +13,7 @@ enum { HELPERS_MAX = 64, JOBS_MAX = 2048 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static struct job *first, **last = &first;
-static unsigned n_jobs, n_helpers;
+static unsigned n_jobs, n_running, n_helpers;
 static bool stopping;
 static pthread_t helpers[HELPERS_MAX];
 
@@ -35,6 +35,7 @@ static struct job *take_job(void)
 		if (!first)
 			last = &first;
 		n_jobs--;
+		n_running++;
 	}
 	pthread_mutex_unlock(&lock);
 	return j;
@@ -50,6 +51,9 @@ static void *run_helper(void *arg)
 		j->run(j);
 		j->mail = (struct mail){ .deliver = deliver_done };
 		threads_post(worker, &j->mail);
+		pthread_mutex_lock(&lock);
+		n_running--;
+		pthread_mutex_unlock(&lock);
 	}
 	return NULL;
 }
@@ -95,4 +99,12 @@ int helpers_submit(struct job *j)
 	}
 	pthread_mutex_unlock(&lock);
 	return rc;
+}
+
+bool helpers_idle(void)
+{
+	pthread_mutex_lock(&lock);
+	bool idle = n_jobs == 0 && n_running == 0;
+	pthread_mutex_unlock(&lock);
+	return idle;
 }

@@ -143,9 +143,14 @@ static bool take_mail(struct loop *l)
 	return l->mail_take && l->mail_take(l->mail_ctx);
 }
 
-static bool has_work(struct loop *l)
+bool loop_has_work(struct loop *l)
 {
-	return !list_empty(&l->deferred) || atomic_load(&l->stop) || (l->mail_waiting && l->mail_waiting(l->mail_ctx));
+	return !list_empty(&l->deferred) || (l->mail_waiting && l->mail_waiting(l->mail_ctx));
+}
+
+static bool may_sleep(struct loop *l)
+{
+	return !loop_has_work(l) && !atomic_load(&l->stop);
 }
 
 static int sleep_ms(struct loop *l)
@@ -162,9 +167,9 @@ static int sleep_ms(struct loop *l)
 static void fetch_events(struct loop *l)
 {
 	int timeout_ms = 0;
-	if (!has_work(l)) {
+	if (may_sleep(l)) {
 		atomic_store(&l->sleeping, true);
-		if (!has_work(l))
+		if (may_sleep(l))
 			timeout_ms = sleep_ms(l);
 	}
 	atomic_store_explicit(&l->turn_began_ms, 0, memory_order_relaxed);

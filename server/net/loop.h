@@ -35,6 +35,8 @@ void loop_run(struct loop *l);
 void loop_enter(struct loop *l);
 /* One step without sleeping: mail and deferred work only, for an orderly end after loop_run. True when something ran. */
 bool loop_drain(struct loop *l);
+/* Mail or deferred work waits. */
+bool loop_has_work(struct loop *l);
 /* Any thread. */
 void loop_stop(struct loop *l);
 /* The loop of this thread, NULL outside. */

@@ -36,3 +36,5 @@ int helpers_start(unsigned n);
 void helpers_stop(void);
 /* ERR_LIMIT when too many jobs wait. Worker threads only. */
 int helpers_submit(struct job *j);
+/* No job waits or runs, and what the last ones were lies in their workers' mailboxes or was taken from there. Any thread. */
+bool helpers_idle(void);

@@ -143,6 +143,8 @@ int rig_change(rig_verb_fn *verb, const char *local, const char *password)
 	return change(verb, domains[0], local, password);
 }
 
+/* --- settling: flush the helpers and the writer, until all workers stand still and nothing is under way --- */
+
 /* One job per helper; they meet at a barrier, so every earlier job has been run and its mail posted. Then an operation
  * follows the earlier ones through the writer. */
 struct settle {
@@ -196,7 +198,7 @@ static void settle_start(void *arg)
 	assert(!err);
 }
 
-void rig_settle(void)
+static void flush(void)
 {
 	pthread_barrier_t barrier;
 	struct settle s[HELPERS] = { 0 };
@@ -212,4 +214,57 @@ void rig_settle(void)
 		assert(came);
 	}
 	pthread_barrier_destroy(&barrier);
+}
+
+/* A worker that stands still at a point of its turn where all that waits can be seen: at the timers, behind the mail. */
+struct halt {
+	struct timer timer;
+	pthread_barrier_t *barrier;
+	bool has_work;
+};
+
+static void halt_here(struct timer *t)
+{
+	struct halt *h = list_entry(t, struct halt, timer);
+	pthread_barrier_t *barrier = h->barrier;
+
+	pthread_barrier_wait(barrier); /* all stand still */
+	pthread_barrier_wait(barrier); /* helpers and writer were looked at: what they gave us lies in the mailboxes */
+	h->has_work = loop_has_work(loop_self());
+	pthread_barrier_wait(barrier);
+}
+
+static void halt_soon(void *arg)
+{
+	struct halt *h = arg;
+
+	h->timer.fire = halt_here;
+	loop_timer(loop_self(), &h->timer, 0);
+}
+
+static bool is_quiet(void)
+{
+	unsigned n = threads_count();
+	struct halt h[WORKERS_MAX] = { 0 };
+	pthread_barrier_t barrier;
+
+	pthread_barrier_init(&barrier, NULL, n + 1);
+	for (unsigned i = 0; i < n; i++) {
+		h[i].barrier = &barrier;
+		rig_run(i, halt_soon, &h[i]);
+	}
+	pthread_barrier_wait(&barrier);
+	bool quiet = helpers_idle() && writer_idle(im.writer);
+	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&barrier);
+	for (unsigned i = 0; i < n; i++)
+		quiet = quiet && !h[i].has_work;
+	pthread_barrier_destroy(&barrier);
+	return quiet;
+}
+
+void rig_settle(void)
+{
+	while (!is_quiet())
+		flush();
 }

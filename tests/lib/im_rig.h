@@ -29,5 +29,5 @@ int rig_add(const char *domain, const char *local, const char *password);
 struct account_op;
 typedef void rig_verb_fn(const struct account_op *op, void (*done)(void *ctx, int err, uint32_t id), void *ctx);
 int rig_change(rig_verb_fn *verb, const char *local, const char *password);
-/* Waits until every helper job and operation that was submitted before has come home. */
+/* Waits until nothing is under way: no job, operation, mail or deferred work, nor what these started. Timers may still wait. */
 void rig_settle(void);

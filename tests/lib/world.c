@@ -87,16 +87,9 @@ void world_stop(void)
 	rig_stop();
 }
 
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
 void world_settle(void)
 {
 	rig_settle();
-	for (int round = 0; round < 4; round++) /* mail that mail sent */
-		for (unsigned w = 0; w < WORKERS; w++) rig_run(w, nothing, NULL);
 }
 
 uint32_t world_account(const char *local)
