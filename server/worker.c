@@ -12,6 +12,7 @@
 #include "server/im/presence.h"
 #include "server/im/session.h"
 #include "server/xmpp/caps.h"
+#include "server/xmpp/content.h"
 #include "server/xmpp/handlers.h"
 #include "server/xmpp/pep.h"
 #include "server/xmpp/roster.h"
@@ -74,6 +75,7 @@ void modules_init(void)
 {
 	atom_init();
 	handlers_init();
+	content_init();
 	account_set_listener(on_account_changed);
 	presence_init();
 	pep_init();

@@ -55,6 +55,8 @@ static const struct {
 	{ A_delay, NS_DELAY, M_FORGED },                 /* row I04 */
 	{ A_result, NS_MAM2, M_FORGED },
 	{ A_event, NS_PUBSUB_EVENT, M_FORGED },
+	{ A_NONE, NS_V_SYSTEM, M_FORGED },               /* lines of the system and notifications come from us only (row I14) */
+	{ A_NONE, NS_V_NOTIFY, M_FORGED },
 };
 
 static unsigned meaning_of(const struct node *n)
