@@ -4,7 +4,9 @@
  */
 #include "storage/migrate.h"
 #include "storage/engine_impl.h"
+#include "storage/key.h"
 #include "storage/record.h"
+#include "storage/tab_message.h"
 #include "base/crypto.h"
 #include "base/random.h"
 #include <string.h>
@@ -50,12 +52,35 @@ static void write_secret(struct txn *t)
 	secret_wipe(secret, sizeof(secret));
 }
 
-/* One step up from a version. The steps of released versions stay here for ever; version 1 is the first. */
+/* To version 2: a row of CURSOR is a dialog of a person, so each conversation that his log knows gets one. */
+static int make_dialogs(struct txn *t)
+{
+	struct scan s;
+	uint32_t account = 0;
+	uint64_t conv = 0;
+
+	scan_open(&s, t, TAB_ACCOUNT_LOG, STR_NONE, STR_NONE);
+	while (scan_next(&s)) {
+		struct str key = s.key;
+		struct recr r;
+		uint32_t a = key_get_u32(&key);
+		if (recr_open(&r, s.value)) continue;
+		uint64_t c = recr_u64(&r);
+		if (r.err || (a == account && c == conv)) continue;
+		account = a;
+		conv = c;
+		cursor_touch(t, account, conv);
+	}
+	scan_close(&s);
+	return txn_error(t);
+}
+
+/* steps[v - 1] goes up from version v. The steps of released versions stay here for ever. */
+static int (*const steps[])(struct txn *t) = { make_dialogs };
+
 static int upgrade_from(struct txn *t, uint64_t version)
 {
-	(void)t;
-	(void)version;
-	return ERR_VERSION;
+	return version >= 1 && version <= sizeof steps / sizeof *steps ? steps[version - 1](t) : ERR_VERSION;
 }
 
 static int make_current(struct txn *t, void *ctx)

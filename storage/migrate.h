@@ -2,7 +2,7 @@
 #pragma once
 #include "storage/engine.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 /* New store: writes the version and a random server secret. Older: upgrades. Newer: ERR_VERSION with a text. */
 int migrate_check(struct store *s, struct err_msg *msg);
 /* 32 secret bytes made at creation: fake SCRAM salts, opaque ids. ERR_NOT_FOUND before migrate_check. */

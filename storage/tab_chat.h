@@ -6,10 +6,11 @@
  *   CHAT_NAME    domain NUL 'd' department id    -> number   the department's own chat; id 0: the general chat
  *   CHAT_MEMBER  number, account                 -> member record (also banned people)
  *   CHAT_OF      account, number                 -> nothing
- *   META         "next chat id"
+ *   META         "next chat id"; "chat structure" domain -> version of the structure that department chats follow, and options then
  * Writes on the writer thread, reads on any thread; slices as txn_get.
  */
 #pragma once
+#include "base/arena.h"
 #include "storage/engine.h"
 
 enum chat_role { CHAT_OUTCAST, CHAT_NONE, CHAT_MEMBER, CHAT_MANAGER, CHAT_OWNER };
@@ -46,11 +47,14 @@ struct chat_member_rec {
 	uint32_t invited_by;
 };
 
+#define CHAT_ENTITY_DATA 3
+/* Copies of all texts in the arena: what is needed beyond the next write. */
+void chat_rec_copy(struct arena *a, struct chat_rec *r);
 /* Assigns the number, writes names. ERR_EXISTS when alias or entity pair is taken. */
 int chat_rec_create(struct txn *t, struct chat_rec *r);
 /* 0, ERR_NOT_FOUND (also for a removed one), ERR_CORRUPT. */
 int chat_rec_get(struct txn *t, uint64_t number, struct chat_rec *out);
-/* Replaces; raises version. */
+/* Replaces; raises version. Names (alias, entity pair) stay as they were at creation. */
 void chat_rec_put(struct txn *t, struct chat_rec *r);
 /* Leaves a tombstone, removes names, members and their index. */
 void chat_rec_remove(struct txn *t, uint64_t number);
@@ -69,3 +73,6 @@ void chat_member_each(struct txn *t, uint64_t number, chat_member_each_fn *fn, v
 size_t chat_of_account(struct txn *t, uint32_t account, uint64_t after, uint64_t *out, size_t max);
 /* Every chat of a domain in order of numbers from after (exclusive); false stops. */
 void chat_each(struct txn *t, struct str domain, uint64_t after, bool (*fn)(void *ctx, const struct chat_rec *r), void *ctx);
+/* What department chats were filled from last: version of the structure and a caller's word about options; zeros when never. */
+void chat_structure_get(struct txn *t, struct str domain, uint64_t *out_version, uint64_t *out_options);
+void chat_structure_set(struct txn *t, struct str domain, uint64_t version, uint64_t options);

@@ -93,6 +93,9 @@ static int decode_body(struct str value, uint64_t gid, struct message_rec *out)
 	out->origin_id = recr_str(&r);
 	out->lang = recr_str(&r);
 	out->payload = recr_str(&r);
+	if (!recr_more(&r)) return r.err;
+	out->edits = recr_u64(&r);
+	out->newest_edit = recr_u64(&r);
 	return r.err;
 }
 
@@ -115,10 +118,15 @@ static void put_body(struct txn *t, const struct message_rec *m, unsigned put_fl
 	recw_str(w, m->origin_id);
 	recw_str(w, m->lang);
 	recw_str(w, m->payload);
+	if (m->edits || m->newest_edit) {
+		recw_u64(w, m->edits);
+		recw_u64(w, m->newest_edit);
+	}
 	txn_put(t, TAB_MESSAGE, gid_key(&k, m->gid), recw_finish(w), put_flags);
 }
 
-static void put_conv_entry(struct txn *t, const struct message_rec *m)
+/* mentioned: packed account ids, see pack_mentions. */
+static void put_conv_entry(struct txn *t, const struct message_rec *m, struct str mentioned)
 {
 	struct recw *w = &cache.index;
 	struct key k;
@@ -127,7 +135,29 @@ static void put_conv_entry(struct txn *t, const struct message_rec *m)
 	recw_u64(w, m->gid);
 	recw_u64(w, m->author);
 	recw_u64(w, m->flags);
+	if (mentioned.n) recw_str(w, mentioned);
 	txn_put(t, TAB_CONV_LOG, conv_key(&k, m->conv, m->seq), recw_finish(w), 0);
+}
+
+#define MENTION_BYTES 4
+
+static void pack_mentions(struct buf *b, const struct message_rec *m)
+{
+	struct key k;
+
+	for (size_t i = 0; i < m->n_mentions; i++) {
+		key_init(&k);
+		key_u32(&k, m->mentions[i]);
+		buf_str_add(b, key_str(&k));
+	}
+}
+
+bool log_mentions(const struct log_entry *e, uint32_t account)
+{
+	if (e->flags & MESSAGE_ALL) return true;
+	for (struct str rest = e->mentioned; rest.n >= MENTION_BYTES;)
+		if (key_get_u32(&rest) == account) return true;
+	return false;
 }
 
 static uint64_t origin_hash(const struct message_rec *m)
@@ -217,7 +247,7 @@ static void cache_check(struct txn *t)
 	cache.seqs = idmap_new();
 	cache.authors = idmap_new();
 	recw_init(&cache.body, 32u << 20);
-	recw_init(&cache.index, 4096);
+	recw_init(&cache.index, 65536);
 	cache.have_buffers = true;
 	struct message_rec m;
 	if (last && message_get(t, last, &m) == 0) cache.last_wall_us = m.wall_us;
@@ -304,6 +334,15 @@ static void remember_id(struct author_ids *a, const struct message_rec *m, uint6
 	if (!idmap_put(a->ids, origin_hash(m), (void *)(uintptr_t)m->gid)) cache.n_ids++;
 }
 
+/* The first message of a private conversation, or of a person's notifications: it becomes a dialog of its ends. Chats have theirs by membership. */
+static void open_dialogs(struct txn *t, const struct message_rec *m)
+{
+	bool private = m->conv >> 62 == 0;
+
+	if (m->recipient) cursor_touch(t, m->recipient, m->conv);
+	if (private && m->author && m->author != m->recipient) cursor_touch(t, m->author, m->conv);
+}
+
 int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64_t max_ids)
 {
 	struct author_ids *ids = NULL;
@@ -323,12 +362,47 @@ int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64
 	cache.last_wall_us = m->wall_us;
 	m->seq = next_seq(t, m->conv);
 	put_body(t, m, TXN_APPEND);
-	put_conv_entry(t, m);
+	struct buf mentioned;
+	buf_init(&mentioned, 65536);
+	pack_mentions(&mentioned, m);
+	put_conv_entry(t, m, buf_str(&mentioned));
+	buf_clear(&mentioned);
+	if (m->seq == 1) open_dialogs(t, m);
 	if (m->recipient)
 		put_account_entry(t, m, m->recipient, m->author, m->flags | MESSAGE_INCOMING);
 	if (m->author && m->author != m->recipient)
 		put_account_entry(t, m, m->author, m->recipient, m->flags);
 	if (ids) remember_id(ids, m, max_ids);
+	return txn_error(t);
+}
+
+/* The record again with other flags, and its log entry. The slices of m point into the value that is about to be replaced; the record is built in a
+ * buffer first. A tombstone mentions nobody any more. */
+static void put_again(struct txn *t, const struct message_rec *m, struct str mentioned)
+{
+	put_body(t, m, 0);
+	put_conv_entry(t, m, mentioned);
+}
+
+#define EDITS_MAX 10000 /* a chain of damaged records ends here */
+
+int message_tombstone(struct txn *t, uint64_t gid, struct str payload)
+{
+	struct message_rec m;
+	int err = message_get(t, gid, &m);
+
+	if (err) return err;
+	cache_check(t);
+	for (unsigned n = 0; !err && n < EDITS_MAX; n++) {
+		uint64_t next = m.newest_edit;
+		m.flags = (m.flags & ~(MESSAGE_COUNTS | MESSAGE_EDITED | MESSAGE_ALL)) | MESSAGE_RETRACTED;
+		m.payload = payload;
+		m.newest_edit = 0;
+		put_again(t, &m, STR_NONE);
+		if (!next) break;
+		err = message_get(t, next, &m);
+	}
+	reaction_del_all(t, gid);
 	return txn_error(t);
 }
 
@@ -338,13 +412,35 @@ int message_retract(struct txn *t, uint64_t gid, uint32_t author, struct str pay
 	int err = message_get(t, gid, &m);
 
 	if (err) return err;
-	if (m.author != author) return ERR_FORBIDDEN;
+	return m.author == author ? message_tombstone(t, gid, payload) : ERR_FORBIDDEN;
+}
+
+/* What a log entry holds of mentions, copied into b. */
+static void read_mentioned(struct txn *t, const struct message_rec *m, struct buf *b)
+{
+	struct key k;
+	struct str value;
+	struct recr r;
+
+	if (txn_get(t, TAB_CONV_LOG, conv_key(&k, m->conv, m->seq), &value) || recr_open(&r, value)) return;
+	recr_u64(&r), recr_u64(&r), recr_u64(&r);
+	if (recr_more(&r)) buf_str_add(b, recr_str(&r));
+}
+
+int message_set_edit(struct txn *t, uint64_t gid, const struct message_rec *edit)
+{
+	struct message_rec m;
+	struct buf mentioned;
+	int err = message_get(t, gid, &m);
+
+	if (err) return err;
 	cache_check(t);
-	m.flags = (m.flags & ~MESSAGE_COUNTS) | MESSAGE_RETRACTED;
-	m.payload = payload;
-	/* The slices of m point into the value that is about to be replaced; the record is built in a buffer first. */
-	put_body(t, &m, 0);
-	put_conv_entry(t, &m);
+	buf_init(&mentioned, 65536);
+	read_mentioned(t, &m, &mentioned);
+	m.flags |= MESSAGE_EDITED;
+	m.newest_edit = edit->gid;
+	put_again(t, &m, buf_str(&mentioned));
+	buf_clear(&mentioned);
 	return txn_error(t);
 }
 
@@ -407,6 +503,7 @@ static bool read_conv_step(struct log_scan *ls, struct log_entry *e)
 	e->gid = recr_u64(&r);
 	e->peer = (uint32_t)recr_u64(&r);
 	e->flags = (unsigned)recr_u64(&r);
+	if (recr_more(&r)) e->mentioned = recr_str(&r);
 	return r.err == 0;
 }
 
@@ -432,38 +529,6 @@ bool log_scan_next(struct log_scan *ls, struct log_entry *out)
 void log_scan_close(struct log_scan *ls)
 {
 	scan_close(&ls->s);
-}
-
-static struct str cursor_key(struct key *k, uint32_t account, uint64_t conv)
-{
-	key_init(k);
-	key_u32(k, account);
-	key_u64(k, conv);
-	return key_str(k);
-}
-
-uint64_t cursor_get(struct txn *t, uint32_t account, uint64_t conv)
-{
-	struct key k;
-	struct str value;
-	struct recr r;
-
-	if (txn_get(t, TAB_CURSOR, cursor_key(&k, account, conv), &value) || recr_open(&r, value)) return 0;
-	return recr_u64(&r);
-}
-
-bool cursor_set(struct txn *t, uint32_t account, uint64_t conv, uint64_t seq)
-{
-	struct key k;
-	struct recw w;
-
-	if (cursor_get(t, account, conv) >= seq) return false;
-	recw_init(&w, 256);
-	recw_begin(&w, 1);
-	recw_u64(&w, seq);
-	txn_put(t, TAB_CURSOR, cursor_key(&k, account, conv), recw_finish(&w), 0);
-	recw_clear(&w);
-	return txn_error(t) == 0;
 }
 
 uint64_t message_find(struct txn *t, uint64_t conv, uint32_t author, struct str id, unsigned max)

@@ -1,10 +1,11 @@
 /*
  * Messages: bodies in one global order, small index entries beside them (docs/storage.md).
  *   MESSAGE      gid                   -> message record (append only)
- *   CONV_LOG     conversation, seq     -> gid, author, flags
+ *   CONV_LOG     conversation, seq     -> gid, author, flags, accounts that were mentioned
  *   ACCOUNT_LOG  account, gid          -> conversation, seq, flags, peer
- *   CURSOR       account, conversation -> read cursor
- * Writes run on the writer thread, which assigns gid and seq; reads on any thread.
+ *   CURSOR       account, conversation -> read and delivered seq, settings: the list of a person's dialogs
+ *   REACTION     gid, account          -> present set of reactions
+ * Cursors and reactions: tab_cursor.c. Writes run on the writer thread, which assigns gid and seq; reads on any thread.
  */
 #pragma once
 #include "base/buf.h"
@@ -16,6 +17,11 @@
 #define MESSAGE_INCOMING 8u          /* account log: this account is the recipient */
 #define MESSAGE_HIDDEN_AUTHOR 16u    /* not in the author's archive (his preferences, XEP-0313) */
 #define MESSAGE_HIDDEN_RECIPIENT 32u /* not in the recipient's archive; still delivered */
+#define MESSAGE_EDITED 64u           /* was corrected: newest_edit is the present text */
+#define MESSAGE_ALL 128u             /* mentions everybody */
+#define MESSAGE_EDIT 256u            /* a correction of `edits` (XEP-0308); does not count */
+#define MESSAGE_REACTION 512u        /* a change of reactions (XEP-0444); does not count */
+#define MESSAGE_SYSTEM 1024u         /* a line about the chat itself (author 0); does not count */
 
 struct message_rec {
 	uint64_t gid, conv, seq;
@@ -26,11 +32,16 @@ struct message_rec {
 	struct str from, to;         /* full and as addressed */
 	struct str id, origin_id, lang;
 	struct str payload;          /* printed children */
+	uint64_t edits;              /* of a correction: the message it corrects */
+	uint64_t newest_edit;        /* of a corrected message: its newest correction; of a correction: the one before; 0: none */
+	const uint32_t *mentions;    /* append only: go into the log entry */
+	size_t n_mentions;
 };
 struct log_entry {
 	uint64_t gid, conv, seq;
-	uint32_t peer;
+	uint32_t peer;               /* account log: the other end, 0 in a chat; conversation log: the author */
 	unsigned flags;
+	struct str mentioned;        /* log_mentions() reads it; valid until the next step */
 };
 
 /* Appends: assigns gid, seq and wall_us (at least now_us) into m. Returns 0, or ERR_EXISTS with m->gid of the first copy when
@@ -38,6 +49,10 @@ struct log_entry {
 int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64_t max_ids);
 /* Turns a message into a tombstone: new payload, RETRACTED, no longer counts. ERR_FORBIDDEN if the author differs. Writer thread. */
 int message_retract(struct txn *t, uint64_t gid, uint32_t author, struct str payload);
+/* The same whoever the author is (XEP-0425). Corrections of the message become tombstones too, its reactions go. Writer thread. */
+int message_tombstone(struct txn *t, uint64_t gid, struct str payload);
+/* Remembers at message `gid` that m, appended with m->edits = gid, is its newest correction. Writer thread. */
+int message_set_edit(struct txn *t, uint64_t gid, const struct message_rec *m);
 /* Reads one; slices valid as txn_get. 0, ERR_NOT_FOUND, ERR_CORRUPT. */
 int message_get(struct txn *t, uint64_t gid, struct message_rec *out);
 /* Number of the first message at or after that time (last + 1 when there is none). */
@@ -55,10 +70,33 @@ struct log_scan {
 void log_scan_open(struct log_scan *ls, struct txn *t, uint32_t account, uint64_t conv, uint64_t from_gid, bool reverse);
 bool log_scan_next(struct log_scan *ls, struct log_entry *out);
 void log_scan_close(struct log_scan *ls);
+/* True when the entry names the account or everybody. */
+bool log_mentions(const struct log_entry *e, uint32_t account);
 
 /* Read cursor (seq) of an account in a conversation; 0 when never read. set is forward only: false when nothing changed. */
 uint64_t cursor_get(struct txn *t, uint32_t account, uint64_t conv);
 bool cursor_set(struct txn *t, uint32_t account, uint64_t conv, uint64_t seq);
+/* The whole row: dialogs of a person. Rows appear with the first message of a private dialog or of notifications and with membership of a chat. */
+struct cursor_rec {
+	uint64_t read, delivered;    /* seq; delivered is used by chats */
+	unsigned flags;              /* DIALOG_* of server/im/inbox.h */
+	uint64_t hidden_at;          /* seq at which it was hidden */
+};
+/* 0, ERR_NOT_FOUND (out is all zeros then) or ERR_CORRUPT. */
+int cursor_load(struct txn *t, uint32_t account, uint64_t conv, struct cursor_rec *out);
+void cursor_put(struct txn *t, uint32_t account, uint64_t conv, const struct cursor_rec *c);
+/* Makes an empty row when there is none. */
+void cursor_touch(struct txn *t, uint32_t account, uint64_t conv);
+void cursor_del(struct txn *t, uint32_t account, uint64_t conv);
+/* Every dialog of an account in order of conversations (private, notifications, chats); damaged rows are passed over; false stops. */
+void cursor_each(struct txn *t, uint32_t account, bool (*fn)(void *ctx, uint64_t conv, const struct cursor_rec *c), void *ctx);
+
+/* Reactions of an account to a message: NUL-separated texts; empty removes. Writer thread. */
+void reaction_put(struct txn *t, uint64_t gid, uint32_t account, struct str set);
+/* Every account's set; false stops. */
+void reaction_each(struct txn *t, uint64_t gid, bool (*fn)(void *ctx, uint32_t account, struct str set), void *ctx);
+void reaction_del_all(struct txn *t, uint64_t gid);
+
 /* Last seq of a conversation, 0 when empty. */
 uint64_t conv_last_seq(struct txn *t, uint64_t conv);
 /* Finds a message of `author` in the conversation by origin id or stanza id, looking back at most max entries; 0 when not found. */
