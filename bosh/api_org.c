@@ -15,9 +15,11 @@ static void import_done(void *ctx, const struct org_import_result *r)
 	}
 	buf_init(&b, 64u << 20);
 	buf_printf(&b,
-		   "{\"added\":%zu,\"changed\":%zu,\"unchanged\":%zu,\"missing\":%zu,\"disabled\":%zu,\"departments_added\":%zu,"
+		   "{\"added\":%zu,\"changed\":%zu,\"unchanged\":%zu,\"missing\":%zu,\"disabled\":%zu,\"departments_"
+		   "added\":%zu,"
 		   "\"departments_removed\":%zu,\"report\":",
-		   r->added, r->changed, r->unchanged, r->missing, r->disabled, r->departments_added, r->departments_removed);
+		   r->added, r->changed, r->unchanged, r->missing, r->disabled, r->departments_added,
+		   r->departments_removed);
 	json_str(&b, r->report);
 	buf_lit(&b, "}\n");
 	answer_json(rq, 200, buf_str(&b));
@@ -34,17 +36,21 @@ static bool flag(struct http_request *rq, const char *name)
 bool api_domain(struct http_request *rq, struct str domain, struct str *out)
 {
 	*out = domain.n ? domain : str_c(im.domains[0]);
-	if (im_is_our_domain(*out)) return true;
+	if (im_is_our_domain(*out))
+		return true;
 	answer_error(rq, 404, "not_found", "This server does not serve that domain");
 	return false;
 }
 
 static void org_import(struct http_request *rq)
 {
-	struct org_import_request in = { .csv = rq->body, .actor = STR("ctl"), .dry_run = flag(rq, "dry_run"),
+	struct org_import_request in = { .csv = rq->body,
+					 .actor = STR("ctl"),
+					 .dry_run = flag(rq, "dry_run"),
 					 .disable_missing = flag(rq, "disable_missing") };
 
-	if (api_domain(rq, http_query(rq, "domain"), &in.domain)) org_import_start(&in, import_done, rq);
+	if (api_domain(rq, http_query(rq, "domain"), &in.domain))
+		org_import_start(&in, import_done, rq);
 }
 
 static void org_list(struct http_request *rq)

@@ -30,8 +30,9 @@ static void add_session(struct session *s, void *ctx)
 
 	buf_str_add(b, str_c(w->n++ ? ",{\"jid\":" : "{\"jid\":"));
 	json_str(b, s->jid.full);
-	buf_printf(b, ",\"available\":%s,\"priority\":%d,\"since_ms\":%llu,\"inactive\":%s,\"detached\":%s,", s->available ? "true" : "false",
-		   s->priority, (unsigned long long)s->bound_ms, s->inactive ? "true" : "false", s->detached ? "true" : "false");
+	buf_printf(b, ",\"available\":%s,\"priority\":%d,\"since_ms\":%llu,\"inactive\":%s,\"detached\":%s,",
+		   s->available ? "true" : "false", s->priority, (unsigned long long)s->bound_ms,
+		   s->inactive ? "true" : "false", s->detached ? "true" : "false");
 	s->transport->describe(s, b);
 	buf_byte(b, '}');
 }
@@ -51,8 +52,10 @@ static void walk_step(void *data)
 	struct walk *w = data;
 
 	session_each(add_session, w);
-	if (++w->next < threads_count()) post_to(w->next, walk_step, w, NULL);
-	else post_to(w->home, walk_end, w, NULL);
+	if (++w->next < threads_count())
+		post_to(w->next, walk_step, w, NULL);
+	else
+		post_to(w->home, walk_end, w, NULL);
 }
 
 static void sessions(struct http_request *rq)
@@ -85,7 +88,9 @@ static void stats(struct http_request *rq)
 	buf_printf(&b, "{\"uptime_ms\":%llu,\"workers\":%u,\"connections\":%llu,\"accepted\":%llu,\"messages\":%llu",
 		   (unsigned long long)(clock_wall_ms() - im.started_ms), threads_count(), (unsigned long long)ls.open,
 		   (unsigned long long)ls.accepted, (unsigned long long)messages);
-	buf_printf(&b, ",\"map_bytes\":%llu,\"used_bytes\":%llu,\"commits\":%llu,\"writes\":%llu,\"writes_failed\":%llu,\"storage\":",
+	buf_printf(&b,
+		   ",\"map_bytes\":%llu,\"used_bytes\":%llu,\"commits\":%llu,\"writes\":%llu,\"writes_failed\":%llu,"
+		   "\"storage\":",
 		   (unsigned long long)si.map_bytes, (unsigned long long)si.used_bytes, (unsigned long long)ws.commits,
 		   (unsigned long long)ws.ops, (unsigned long long)ws.failed);
 	int health = writer_health(im.writer);
@@ -117,8 +122,10 @@ static void backup_done(struct job *j)
 {
 	struct long_job *l = list_entry(j, struct long_job, job);
 
-	if (l->err) answer_err(l->rq, l->err, l->msg.text);
-	else answer_json(l->rq, 200, STR("{\"backup\":\"ok\"}\n"));
+	if (l->err)
+		answer_err(l->rq, l->err, l->msg.text);
+	else
+		answer_json(l->rq, 200, STR("{\"backup\":\"ok\"}\n"));
 	mem_free(l->dir);
 	mem_free(l);
 }
@@ -161,8 +168,10 @@ static void start_job(struct http_request *rq, struct str dir, void (*run)(struc
 	l->rq = rq;
 	l->job.run = run;
 	l->job.done = done;
-	if (dir.p) l->dir = str_dup(dir);
-	if (helpers_submit(&l->job) == 0) return;
+	if (dir.p)
+		l->dir = str_dup(dir);
+	if (helpers_submit(&l->job) == 0)
+		return;
 	mem_free(l->dir);
 	mem_free(l);
 	answer_err(rq, ERR_AGAIN, "The server is busy; repeat in a moment");
@@ -172,10 +181,13 @@ static void backup(struct http_request *rq)
 {
 	struct json_body *j = json_parse(rq);
 
-	if (!j) return;
+	if (!j)
+		return;
 	struct str dir = json_get(j, "dir");
-	if (!dir.n || dir.p[0] != '/') answer_error(rq, 400, "bad_request", "Name an absolute directory that does not exist or is empty");
-	else start_job(rq, dir, backup_run, backup_done);
+	if (!dir.n || dir.p[0] != '/')
+		answer_error(rq, 400, "bad_request", "Name an absolute directory that does not exist or is empty");
+	else
+		start_job(rq, dir, backup_run, backup_done);
 	json_free(j);
 }
 
@@ -190,8 +202,8 @@ static bool add_act(void *ctx, const struct audit_rec *r)
 {
 	struct buf *b = ctx;
 
-	buf_printf(b, "%s{\"number\":%llu,\"time_ms\":%llu,\"actor\":", r->number > 1 ? "," : "", (unsigned long long)r->number,
-		   (unsigned long long)r->time_ms);
+	buf_printf(b, "%s{\"number\":%llu,\"time_ms\":%llu,\"actor\":", r->number > 1 ? "," : "",
+		   (unsigned long long)r->number, (unsigned long long)r->time_ms);
 	json_str(b, r->actor);
 	buf_lit(b, ",\"action\":");
 	json_str(b, r->action);
@@ -218,10 +230,7 @@ static void audit(struct http_request *rq)
 }
 
 const struct route server_routes[] = {
-	{ "GET", "/api/v1/stats", ROUTE_CONTROL, stats },
-	{ "GET", "/api/v1/sessions", ROUTE_CONTROL, sessions },
-	{ "POST", "/api/v1/backup", ROUTE_CONTROL, backup },
-	{ "POST", "/api/v1/check", ROUTE_CONTROL, check },
-	{ "GET", "/api/v1/audit", ROUTE_CONTROL, audit },
-	{ .path = NULL },
+	{ "GET", "/api/v1/stats", ROUTE_CONTROL, stats },    { "GET", "/api/v1/sessions", ROUTE_CONTROL, sessions },
+	{ "POST", "/api/v1/backup", ROUTE_CONTROL, backup }, { "POST", "/api/v1/check", ROUTE_CONTROL, check },
+	{ "GET", "/api/v1/audit", ROUTE_CONTROL, audit },    { .path = NULL },
 };

@@ -20,8 +20,9 @@ static bool list_one(void *ctx, const struct account_rec *r)
 
 	buf_str_add(&l->b, str_c(l->n++ ? ",{\"jid\":" : "{\"jid\":"));
 	json_str(&l->b, str_of(jid, (size_t)n)); /* a name may hold a backslash */
-	buf_printf(&l->b, ",\"id\":%u,\"admin\":%s,\"disabled\":%s,\"password\":%s}", r->id, r->is_admin ? "true" : "false",
-		   r->disabled ? "true" : "false", r->scram[0].present || r->scram[1].present || r->scram[2].present ? "true" : "false");
+	buf_printf(&l->b, ",\"id\":%u,\"admin\":%s,\"disabled\":%s,\"password\":%s}", r->id,
+		   r->is_admin ? "true" : "false", r->disabled ? "true" : "false",
+		   r->scram[0].present || r->scram[1].present || r->scram[2].present ? "true" : "false");
 	return true;
 }
 
@@ -32,11 +33,14 @@ static void user_list(struct http_request *rq)
 
 	buf_init(&l.b, 256u << 20);
 	buf_lit(&l.b, "{\"users\":[");
-	for (size_t i = 0; i < im.n_domains; i++) account_each(t, str_c(im.domains[i]), list_one, &l);
+	for (size_t i = 0; i < im.n_domains; i++)
+		account_each(t, str_c(im.domains[i]), list_one, &l);
 	buf_lit(&l.b, "]}\n");
 	int err = txn_commit(t);
-	if (err) answer_err(rq, err, NULL);
-	else answer_json(rq, 200, buf_str(&l.b));
+	if (err)
+		answer_err(rq, err, NULL);
+	else
+		answer_json(rq, 200, buf_str(&l.b));
 	buf_clear(&l.b);
 }
 
@@ -62,7 +66,8 @@ static void user_done(void *ctx, int err, uint32_t id)
 		answer_json(rq, 200, str_of(json, (size_t)n));
 		return;
 	}
-	while (texts[i].err && texts[i].err != err) i++;
+	while (texts[i].err && texts[i].err != err)
+		i++;
 	answer_err(rq, err, texts[i].text);
 }
 
@@ -71,8 +76,9 @@ static const struct {
 	const char *verb;
 	change_fn *fn;
 } verbs[] = {
-	{ "add", account_add },         { "passwd", account_set_password }, { "disable", account_disable }, { "enable", account_enable },
-	{ "delete", account_remove },   { "admin", account_set_admin },     { "logout", account_revoke },
+	{ "add", account_add },	      { "passwd", account_set_password }, { "disable", account_disable },
+	{ "enable", account_enable }, { "delete", account_remove },	  { "admin", account_set_admin },
+	{ "logout", account_revoke },
 };
 
 static change_fn *verb_of(struct str path)
@@ -80,7 +86,8 @@ static change_fn *verb_of(struct str path)
 	struct str verb = str_of(path.p + sizeof "/api/v1/users/" - 1, path.n - (sizeof "/api/v1/users/" - 1));
 
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-		if (str_eq_c(verb, verbs[i].verb)) return verbs[i].fn;
+		if (str_eq_c(verb, verbs[i].verb))
+			return verbs[i].fn;
 	return NULL;
 }
 
@@ -95,15 +102,18 @@ static void user_change(struct http_request *rq)
 		answer_error(rq, 404, "not_found", "Known are add, passwd, disable, enable, delete, admin and logout");
 		return;
 	}
-	if (!(j = json_parse(rq))) return;
+	if (!(j = json_parse(rq)))
+		return;
 	struct str login = json_get(j, "login");
 	ptrdiff_t at = login.p ? str_find(login, '@') : -1;
 	op.local = at < 0 ? login : str_of(login.p, (size_t)at);
 	op.password = json_get(j, "password");
 	op.is_admin = json_get_bool(j, "admin", false);
 	op.force = json_get_bool(j, "force", false);
-	if (!op.local.n) answer_error(rq, 400, "bad_request", "Name the login");
-	else if (api_domain(rq, at < 0 ? STR_NONE : str_of(login.p + at + 1, login.n - (size_t)at - 1), &op.domain)) fn(&op, user_done, rq);
+	if (!op.local.n)
+		answer_error(rq, 400, "bad_request", "Name the login");
+	else if (api_domain(rq, at < 0 ? STR_NONE : str_of(login.p + at + 1, login.n - (size_t)at - 1), &op.domain))
+		fn(&op, user_done, rq);
 	json_free(j);
 }
 

@@ -15,14 +15,16 @@ struct http_conn {
 	struct conn *conn;
 	const struct http_listener *listener;
 	llhttp_t parser;
-	struct http_request *rq;     /* being read, or being answered */
+	struct http_request *rq; /* being read, or being answered */
 	bool answering, failed;
-	struct buf head, body;       /* url and header text; body */
+	struct buf head, body; /* url and header text; body */
 	struct timer timer;
 	size_t n_headers, url_n;
-	const char *segment_end;     /* of the input being parsed; only compared */
-	bool value_ended;            /* of the present header line */
-	struct mark { size_t name, name_n, value, value_n; } *marks; /* places in head */
+	const char *segment_end; /* of the input being parsed; only compared */
+	bool value_ended;	 /* of the present header line */
+	struct mark {
+		size_t name, name_n, value, value_n;
+	} * marks; /* places in head */
 };
 
 static atomic_uint_fast64_t n_connections, n_requests;
@@ -66,7 +68,8 @@ static struct http_conn *of(llhttp_t *p)
 
 static int refuse(struct http_conn *h, unsigned status, const char *text)
 {
-	if (h->failed) return -1;
+	if (h->failed)
+		return -1;
 	h->failed = true;
 	h->rq->keep_alive = false;
 	h->answering = true;
@@ -89,9 +92,11 @@ static int on_field(llhttp_t *p, const char *s, size_t n)
 	struct mark *m = h->n_headers ? &h->marks[h->n_headers - 1] : NULL;
 
 	/* llhttp takes "Content-Length : 5"; RFC 9112 5.1 wants it refused, since others read it otherwise (row X20) */
-	if (memchr(s, ' ', n) || memchr(s, '\t', n)) return refuse(h, 400, "White space in the name of a header\n");
+	if (memchr(s, ' ', n) || memchr(s, '\t', n))
+		return refuse(h, 400, "White space in the name of a header\n");
 	if (!m || m->value_n || m->value) { /* a new header begins */
-		if (h->n_headers >= limits()->http_headers) return refuse(h, 431, "Too many header lines\n");
+		if (h->n_headers >= limits()->http_headers)
+			return refuse(h, 431, "Too many header lines\n");
 		m = &h->marks[h->n_headers++];
 		*m = (struct mark){ .name = h->head.n };
 	}
@@ -108,9 +113,11 @@ static int on_value(llhttp_t *p, const char *s, size_t n)
 
 	/* llhttp takes header lines without a name and folded ones; another parser may not (row X20). A value has ended when it stops before the
 	 * segment does. */
-	if (!m || !m->name_n || h->value_ended) return refuse(h, 400, "A header line is malformed\n");
+	if (!m || !m->name_n || h->value_ended)
+		return refuse(h, 400, "A header line is malformed\n");
 	h->value_ended = s + n != h->segment_end;
-	if (!m->value) m->value = h->head.n;
+	if (!m->value)
+		m->value = h->head.n;
 	buf_add(&h->head, s, n);
 	m->value_n += n;
 	return buf_ok(&h->head) ? 0 : refuse(h, 431, "The request head is too large\n");
@@ -120,7 +127,8 @@ static int on_headers_complete(llhttp_t *p)
 {
 	struct http_conn *h = of(p);
 
-	if ((p->flags & F_CONTENT_LENGTH) && p->content_length > h->body.max) /* the control socket's is larger: a company's CSV */
+	if ((p->flags & F_CONTENT_LENGTH) &&
+	    p->content_length > h->body.max) /* the control socket's is larger: a company's CSV */
 		return refuse(h, 413, "The request body is too large\n");
 	return 0;
 }
@@ -180,8 +188,10 @@ static void too_slow(struct timer *t)
 {
 	struct http_conn *h = list_entry(t, struct http_conn, timer);
 
-	if (h->head.n && !h->answering) refuse(h, 408, "The request took too long\n");
-	else conn_close(h->conn);
+	if (h->head.n && !h->answering)
+		refuse(h, 408, "The request took too long\n");
+	else
+		conn_close(h->conn);
 }
 
 void http_accept(const struct http_listener *l, int fd)
@@ -208,7 +218,8 @@ static void on_data(struct conn *c, const char *data, size_t n)
 {
 	struct http_conn *h = conn_user(c);
 
-	if (h->failed) return;
+	if (h->failed)
+		return;
 	if (h->answering) { /* read before the pause took effect: the next request waits */
 		conn_unread(c, data, n);
 		return;
@@ -219,7 +230,8 @@ static void on_data(struct conn *c, const char *data, size_t n)
 		const char *at = llhttp_get_error_pos(&h->parser);
 		llhttp_resume(&h->parser);
 		conn_pause(c);
-		if (at && at < data + n) conn_unread(c, at, (size_t)(data + n - at));
+		if (at && at < data + n)
+			conn_unread(c, at, (size_t)(data + n - at));
 		h->listener->handle(h->rq);
 	} else if (err != HPE_OK && !h->failed) {
 		refuse(h, 400, "The request is not valid HTTP/1.1\n");
@@ -232,8 +244,10 @@ static void on_closed(struct conn *c, int err)
 
 	(void)err;
 	loop_timer_cancel(loop_self(), &h->timer);
-	if (h->rq && h->answering) h->rq->conn = NULL; /* its handler will answer into nothing */
-	else if (h->rq) request_free(h->rq);
+	if (h->rq && h->answering)
+		h->rq->conn = NULL; /* its handler will answer into nothing */
+	else if (h->rq)
+		request_free(h->rq);
 	buf_clear(&h->head);
 	buf_clear(&h->body);
 	mem_free(h->marks);
@@ -246,16 +260,32 @@ static const struct {
 	unsigned status;
 	const char *text;
 } reasons[] = {
-	{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 304, "Not Modified" }, { 400, "Bad Request" },
-	{ 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" }, { 405, "Method Not Allowed" }, { 408, "Request Timeout" },
-	{ 409, "Conflict" }, { 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 429, "Too Many Requests" },
-	{ 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 503, "Service Unavailable" }, { 507, "Insufficient Storage" },
+	{ 200, "OK" },
+	{ 201, "Created" },
+	{ 202, "Accepted" },
+	{ 204, "No Content" },
+	{ 304, "Not Modified" },
+	{ 400, "Bad Request" },
+	{ 401, "Unauthorized" },
+	{ 403, "Forbidden" },
+	{ 404, "Not Found" },
+	{ 405, "Method Not Allowed" },
+	{ 408, "Request Timeout" },
+	{ 409, "Conflict" },
+	{ 413, "Content Too Large" },
+	{ 415, "Unsupported Media Type" },
+	{ 429, "Too Many Requests" },
+	{ 431, "Request Header Fields Too Large" },
+	{ 500, "Internal Server Error" },
+	{ 503, "Service Unavailable" },
+	{ 507, "Insufficient Storage" },
 };
 
 static const char *reason(unsigned status)
 {
 	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
-		if (reasons[i].status == status) return reasons[i].text;
+		if (reasons[i].status == status)
+			return reasons[i].text;
 	return "Unknown";
 }
 
@@ -285,9 +315,11 @@ void http_answer(struct http_request *rq, unsigned status, const char *type, str
 		return;
 	}
 	buf_init(&b, 65536);
-	buf_printf(&b, "HTTP/1.1 %u %s\r\nContent-Length: %zu\r\nContent-Type: %s\r\n", status, reason(status), body.n, type);
+	buf_printf(&b, "HTTP/1.1 %u %s\r\nContent-Length: %zu\r\nContent-Type: %s\r\n", status, reason(status), body.n,
+		   type);
 	buf_lit(&b, "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nCache-Control: no-store\r\n"
-		    "Content-Security-Policy: default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'\r\n");
+		    "Content-Security-Policy: default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors "
+		    "'none'\r\n");
 	buf_str_add(&b, str_c(extra));
 	buf_str_add(&b, str_c(rq->keep_alive ? "\r\n" : "Connection: close\r\n\r\n"));
 	conn_write(h->conn, buf_str(&b));
@@ -298,14 +330,16 @@ void http_answer(struct http_request *rq, unsigned status, const char *type, str
 		chunk_unref(c);
 	}
 	/* Only method, path and status: queries may carry secrets (row W13). */
-	log_debug("http.request", LS("method", rq->method), LS("path", rq->path), LU("status", status), LC("ip", rq->ip));
+	log_debug("http.request", LS("method", rq->method), LS("path", rq->path), LU("status", status),
+		  LC("ip", rq->ip));
 	next_request(h);
 }
 
 struct str http_header_get(const struct http_request *rq, const char *name)
 {
 	for (const struct http_header *h = rq->headers; h; h = h->next)
-		if (str_ieq(h->name, str_c(name))) return h->value;
+		if (str_ieq(h->name, str_c(name)))
+			return h->value;
 	return STR_NONE;
 }
 
@@ -333,7 +367,9 @@ struct str http_query(struct http_request *rq, const char *name)
 	while (rest.p && str_split(&rest, '&', &part)) {
 		ptrdiff_t eq = str_find(part, '=');
 		struct str key = eq < 0 ? part : str_of(part.p, (size_t)eq);
-		if (str_eq_c(key, name)) return percent_decode(rq->a, eq < 0 ? STR("") : str_of(part.p + eq + 1, part.n - (size_t)eq - 1));
+		if (str_eq_c(key, name))
+			return percent_decode(rq->a,
+					      eq < 0 ? STR("") : str_of(part.p + eq + 1, part.n - (size_t)eq - 1));
 	}
 	return STR_NONE;
 }

@@ -16,7 +16,8 @@ static bool path_matches(const char *pattern, struct str path)
 {
 	size_t n = strlen(pattern);
 
-	if (n && pattern[n - 1] == '*') return path.n >= n - 1 && memcmp(path.p, pattern, n - 1) == 0;
+	if (n && pattern[n - 1] == '*')
+		return path.n >= n - 1 && memcmp(path.p, pattern, n - 1) == 0;
 	return str_eq_c(path, pattern);
 }
 
@@ -31,16 +32,21 @@ void route_request(struct http_request *rq)
 
 	for (size_t t = 0; all_tables[t]; t++)
 		for (const struct route *r = all_tables[t]; r->path; r++) {
-			if (!path_matches(r->path, rq->path)) continue;
+			if (!path_matches(r->path, rq->path))
+				continue;
 			path_known = true;
-			if (!method_matches(r->method, rq->method)) continue;
+			if (!method_matches(r->method, rq->method))
+				continue;
 			if (r->auth == ROUTE_CONTROL && !rq->is_control)
 				answer_error(rq, 403, "forbidden", "This is only offered on the control socket");
-			else r->handle(rq);
+			else
+				r->handle(rq);
 			return;
 		}
-	if (path_known) answer_error(rq, 405, "method", "This address does not take that method");
-	else answer_error(rq, 404, "not_found", "There is nothing at this address");
+	if (path_known)
+		answer_error(rq, 405, "method", "This address does not take that method");
+	else
+		answer_error(rq, 404, "not_found", "There is nothing at this address");
 }
 
 void json_str(struct buf *b, struct str s)
@@ -48,9 +54,12 @@ void json_str(struct buf *b, struct str s)
 	buf_byte(b, '"');
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
-		if (c == '"' || c == '\\') buf_printf(b, "\\%c", c);
-		else if (c < 0x20) buf_printf(b, "\\u%04x", c);
-		else buf_byte(b, (char)c);
+		if (c == '"' || c == '\\')
+			buf_printf(b, "\\%c", c);
+		else if (c < 0x20)
+			buf_printf(b, "\\u%04x", c);
+		else
+			buf_byte(b, (char)c);
 	}
 	buf_byte(b, '"');
 }
@@ -79,17 +88,19 @@ static const struct {
 	unsigned status;
 	const char *code;
 } errors[] = {
-	{ ERR_SYNTAX, 400, "bad_request" }, { ERR_LIMIT, 413, "limit" },       { ERR_NOT_FOUND, 404, "not_found" },
-	{ ERR_EXISTS, 409, "exists" },      { ERR_CONFLICT, 409, "conflict" }, { ERR_FORBIDDEN, 403, "forbidden" },
-	{ ERR_AUTH, 401, "unauthorized" },  { ERR_AGAIN, 503, "busy" },        { ERR_NO_SPACE, 507, "no_space" },
-	{ 0, 500, "internal" },
+	{ ERR_SYNTAX, 400, "bad_request" },  { ERR_LIMIT, 413, "limit" },
+	{ ERR_NOT_FOUND, 404, "not_found" }, { ERR_EXISTS, 409, "exists" },
+	{ ERR_CONFLICT, 409, "conflict" },   { ERR_FORBIDDEN, 403, "forbidden" },
+	{ ERR_AUTH, 401, "unauthorized" },   { ERR_AGAIN, 503, "busy" },
+	{ ERR_NO_SPACE, 507, "no_space" },   { 0, 500, "internal" },
 };
 
 void answer_err(struct http_request *rq, int err, const char *text)
 {
 	size_t i = 0;
 
-	while (errors[i].err && errors[i].err != err) i++;
+	while (errors[i].err && errors[i].err != err)
+		i++;
 	answer_error(rq, errors[i].status, errors[i].code, text ? text : err_text(err));
 }
 
@@ -100,7 +111,8 @@ struct json_body {
 struct json_body *json_parse(struct http_request *rq)
 {
 	json_error_t e;
-	json_t *root = json_loadb(rq->body.n ? rq->body.p : "{}", rq->body.n ? rq->body.n : 2, JSON_REJECT_DUPLICATES, &e);
+	json_t *root =
+		json_loadb(rq->body.n ? rq->body.p : "{}", rq->body.n ? rq->body.n : 2, JSON_REJECT_DUPLICATES, &e);
 
 	if (root && json_is_object(root)) {
 		struct json_body *j = NEW(struct json_body);
@@ -128,7 +140,8 @@ bool json_get_bool(const struct json_body *j, const char *name, bool def)
 
 void json_free(struct json_body *j)
 {
-	if (!j) return;
+	if (!j)
+		return;
 	json_decref(j->root);
 	mem_free(j);
 }

@@ -17,9 +17,9 @@ struct call {
 	const char *socket;
 	bool json;
 	int argc;
-	char **argv;             /* words after the verb */
-	const char *password;    /* --password P */
-	const char *domain;      /* --domain D: default the first of the server */
+	char **argv;	      /* words after the verb */
+	const char *password; /* --password P */
+	const char *domain;   /* --domain D: default the first of the server */
 	bool dry_run, admin, force, disable_missing;
 };
 
@@ -51,7 +51,8 @@ static int show_error(const struct buf *answer, long status)
 }
 
 /* One request; prints the answer with show (or raw with --json). */
-static int request(const struct call *c, const char *method, const char *path, struct str body, const char *type, show_fn *show)
+static int request(const struct call *c, const char *method, const char *path, struct str body, const char *type,
+		   show_fn *show)
 {
 	struct buf answer;
 	char url[512], header[128];
@@ -78,7 +79,8 @@ static int request(const struct call *c, const char *method, const char *path, s
 	int code = 0;
 	if (err) {
 		char line[512];
-		snprintf(line, sizeof line, "no answer on %s (%s): is vestnikd running, and may you open its socket?", c->socket, curl_easy_strerror(err));
+		snprintf(line, sizeof line, "no answer on %s (%s): is vestnikd running, and may you open its socket?",
+			 c->socket, curl_easy_strerror(err));
 		code = complain(line);
 	} else if (status >= 300) {
 		code = show_error(&answer, status);
@@ -103,8 +105,10 @@ static int read_file(const char *name, struct buf *b)
 	char *to;
 	size_t n;
 
-	if (!f) return -1;
-	while ((to = buf_reserve(b, 65536)) && (n = fread(to, 1, 65536, f)) > 0) buf_commit(b, n);
+	if (!f)
+		return -1;
+	while ((to = buf_reserve(b, 65536)) && (n = fread(to, 1, 65536, f)) > 0)
+		buf_commit(b, n);
 	return ferror(f) || !buf_ok(b) ? -1 : 0;
 }
 
@@ -121,7 +125,8 @@ static int org_import(const struct call *c)
 		curl_free(domain);
 		return 1;
 	}
-	snprintf(path, sizeof path, "/api/v1/org/import?dry_run=%d&disable_missing=%d&domain=%s", c->dry_run, c->disable_missing, domain);
+	snprintf(path, sizeof path, "/api/v1/org/import?dry_run=%d&disable_missing=%d&domain=%s", c->dry_run,
+		 c->disable_missing, domain);
 	curl_free(domain);
 	int code = request(c, "POST", path, buf_str(&csv), "text/csv", show_import);
 	buf_clear(&csv);
@@ -135,8 +140,10 @@ static bool take_password(const struct call *c, char *out, size_t max)
 		snprintf(out, max, "%s", c->password);
 		return true;
 	}
-	if (isatty(0)) fprintf(stderr, "Password: ");
-	if (!fgets(out, (int)max, stdin)) return false;
+	if (isatty(0))
+		fprintf(stderr, "Password: ");
+	if (!fgets(out, (int)max, stdin))
+		return false;
 	out[strcspn(out, "\r\n")] = '\0';
 	return true;
 }
@@ -145,10 +152,13 @@ static int user_call(const struct call *c, const char *verb, bool with_password)
 {
 	char path[64], password[1100] = "";
 
-	if (with_password && !take_password(c, password, sizeof password)) return complain("no password was given");
+	if (with_password && !take_password(c, password, sizeof password))
+		return complain("no password was given");
 	json_t *o = json_pack("{s:s, s:b, s:b}", "login", c->argv[0], "admin", c->admin, "force", c->force);
-	if (!o) return complain("the login is not UTF-8");
-	if (password[0]) json_object_set_new(o, "password", json_string(password));
+	if (!o)
+		return complain("the login is not UTF-8");
+	if (password[0])
+		json_object_set_new(o, "password", json_string(password));
 	char *text = json_dumps(o, 0);
 	snprintf(path, sizeof path, "/api/v1/users/%s", verb);
 	int code = request(c, "POST", path, str_c(text), "application/json", show_done);
@@ -165,10 +175,22 @@ static int user_add(const struct call *c)
 	return code || !c->admin ? code : user_call(c, "admin", false);
 }
 
-static int user_passwd(const struct call *c) { return user_call(c, "passwd", true); }
-static int user_disable(const struct call *c) { return user_call(c, "disable", false); }
-static int user_enable(const struct call *c) { return user_call(c, "enable", false); }
-static int user_delete(const struct call *c) { return user_call(c, "delete", false); }
+static int user_passwd(const struct call *c)
+{
+	return user_call(c, "passwd", true);
+}
+static int user_disable(const struct call *c)
+{
+	return user_call(c, "disable", false);
+}
+static int user_enable(const struct call *c)
+{
+	return user_call(c, "enable", false);
+}
+static int user_delete(const struct call *c)
+{
+	return user_call(c, "delete", false);
+}
 static int user_admin(const struct call *c)
 {
 	struct call yes = *c;
@@ -176,18 +198,37 @@ static int user_admin(const struct call *c)
 	yes.admin = true;
 	return user_call(&yes, "admin", false);
 }
-static int user_logout(const struct call *c) { return user_call(c, "logout", false); }
-static int user_list(const struct call *c) { return request(c, "GET", "/api/v1/users", STR_NONE, "", show_users); }
-static int org_show(const struct call *c) { return request(c, "GET", "/api/v1/org", STR_NONE, "", show_org); }
-static int stats(const struct call *c) { return request(c, "GET", "/api/v1/stats", STR_NONE, "", show_pairs); }
-static int sessions(const struct call *c) { return request(c, "GET", "/api/v1/sessions", STR_NONE, "", show_sessions); }
-static int audit(const struct call *c) { return request(c, "GET", "/api/v1/audit", STR_NONE, "", show_audit); }
+static int user_logout(const struct call *c)
+{
+	return user_call(c, "logout", false);
+}
+static int user_list(const struct call *c)
+{
+	return request(c, "GET", "/api/v1/users", STR_NONE, "", show_users);
+}
+static int org_show(const struct call *c)
+{
+	return request(c, "GET", "/api/v1/org", STR_NONE, "", show_org);
+}
+static int stats(const struct call *c)
+{
+	return request(c, "GET", "/api/v1/stats", STR_NONE, "", show_pairs);
+}
+static int sessions(const struct call *c)
+{
+	return request(c, "GET", "/api/v1/sessions", STR_NONE, "", show_sessions);
+}
+static int audit(const struct call *c)
+{
+	return request(c, "GET", "/api/v1/audit", STR_NONE, "", show_audit);
+}
 
 static int backup(const struct call *c)
 {
 	char cwd[2048] = "", dir[4096];
 
-	if (c->argv[0][0] != '/' && !getcwd(cwd, sizeof cwd)) return complain("the present directory has no name");
+	if (c->argv[0][0] != '/' && !getcwd(cwd, sizeof cwd))
+		return complain("the present directory has no name");
 	snprintf(dir, sizeof dir, "%s%s%s", cwd, cwd[0] ? "/" : "", c->argv[0]);
 	json_t *o = json_pack("{s:s}", "dir", dir);
 	char *text = json_dumps(o, 0);
@@ -211,12 +252,14 @@ static int check_dir(const char *dir)
 	struct err_msg msg;
 	char hash[65] = "";
 
-	if (store_open_lmdb(dir, &o, &s, &msg)) return complain(msg.text);
+	if (store_open_lmdb(dir, &o, &s, &msg))
+		return complain(msg.text);
 	int err = store_check(s, &r);
 	store_close(s);
 	for (unsigned i = 0; i < TAB_COUNT; i++)
 		if (r.records[i] || r.damaged[i])
-			printf("%-12s %12llu records, %llu damaged\n", table_names[i], (unsigned long long)r.records[i], (unsigned long long)r.damaged[i]);
+			printf("%-12s %12llu records, %llu damaged\n", table_names[i], (unsigned long long)r.records[i],
+			       (unsigned long long)r.damaged[i]);
 	hex_encode(r.hash, 32, hash);
 	printf("hash %s\n%s\n", hash, err ? "DAMAGED" : "ok");
 	return err ? 1 : 0;
@@ -224,13 +267,14 @@ static int check_dir(const char *dir)
 
 static int check(const struct call *c)
 {
-	if (c->argc) return check_dir(c->argv[0]);
+	if (c->argc)
+		return check_dir(c->argv[0]);
 	return request(c, "POST", "/api/v1/check", STR("{}"), "application/json", show_check);
 }
 
 static const struct verb {
 	const char *group, *name;
-	int least, most;         /* words after the verb */
+	int least, most; /* words after the verb */
 	int (*run)(const struct call *c);
 	const char *usage;
 } verbs[] = {
@@ -253,30 +297,43 @@ static const struct verb {
 
 static int usage(void)
 {
-	fprintf(stderr, "usage: vestnikctl [-s SOCKET] [--json] VERB\n  -s SOCKET   control socket (default $VESTNIK_SOCKET or /var/lib/vestnik/control.sock)\n\n");
-	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) fprintf(stderr, "  %s\n", verbs[i].usage);
+	fprintf(stderr, "usage: vestnikctl [-s SOCKET] [--json] VERB\n  -s SOCKET   control socket (default "
+			"$VESTNIK_SOCKET or /var/lib/vestnik/control.sock)\n\n");
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		fprintf(stderr, "  %s\n", verbs[i].usage);
 	return 2;
 }
 
 /* Options may stand anywhere; words go to argv. False: unknown option. */
 static bool parse(int argc, char **argv, struct call *c)
 {
-	static const struct { const char *name; size_t offset; } flags[] = {
-		{ "--json", offsetof(struct call, json) },     { "--dry-run", offsetof(struct call, dry_run) },
-		{ "--admin", offsetof(struct call, admin) },   { "--force", offsetof(struct call, force) },
+	static const struct {
+		const char *name;
+		size_t offset;
+	} flags[] = {
+		{ "--json", offsetof(struct call, json) },
+		{ "--dry-run", offsetof(struct call, dry_run) },
+		{ "--admin", offsetof(struct call, admin) },
+		{ "--force", offsetof(struct call, force) },
 		{ "--disable-missing", offsetof(struct call, disable_missing) },
 	};
 
 	for (int i = 1; i < argc; i++) {
 		bool known = false;
-		if (strcmp(argv[i], "-s") == 0 && i + 1 < argc) c->socket = argv[++i];
-		else if (strcmp(argv[i], "--password") == 0 && i + 1 < argc) c->password = argv[++i];
-		else if (strcmp(argv[i], "--domain") == 0 && i + 1 < argc) c->domain = argv[++i];
-		else if (argv[i][0] != '-' || strcmp(argv[i], "-") == 0) c->argv[c->argc++] = argv[i];
+		if (strcmp(argv[i], "-s") == 0 && i + 1 < argc)
+			c->socket = argv[++i];
+		else if (strcmp(argv[i], "--password") == 0 && i + 1 < argc)
+			c->password = argv[++i];
+		else if (strcmp(argv[i], "--domain") == 0 && i + 1 < argc)
+			c->domain = argv[++i];
+		else if (argv[i][0] != '-' || strcmp(argv[i], "-") == 0)
+			c->argv[c->argc++] = argv[i];
 		else {
 			for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)
-				if (strcmp(argv[i], flags[f].name) == 0) *(bool *)((char *)c + flags[f].offset) = known = true;
-			if (!known) return false;
+				if (strcmp(argv[i], flags[f].name) == 0)
+					*(bool *)((char *)c + flags[f].offset) = known = true;
+			if (!known)
+				return false;
 		}
 	}
 	return true;
@@ -287,13 +344,17 @@ int main(int argc, char **argv)
 	const char *env = getenv("VESTNIK_SOCKET");
 	struct call c = { .socket = env ? env : "/var/lib/vestnik/control.sock", .argv = argv };
 
-	if (!parse(argc, argv, &c)) return usage();
+	if (!parse(argc, argv, &c))
+		return usage();
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
 		int words = verbs[i].name ? 2 : 1;
-		if (c.argc < words || strcmp(c.argv[0], verbs[i].group) || (verbs[i].name && strcmp(c.argv[1], verbs[i].name))) continue;
+		if (c.argc < words || strcmp(c.argv[0], verbs[i].group) ||
+		    (verbs[i].name && strcmp(c.argv[1], verbs[i].name)))
+			continue;
 		c.argc -= words;
 		c.argv += words;
-		if (c.argc < verbs[i].least || c.argc > verbs[i].most) return fprintf(stderr, "usage: vestnikctl %s\n", verbs[i].usage), 2;
+		if (c.argc < verbs[i].least || c.argc > verbs[i].most)
+			return fprintf(stderr, "usage: vestnikctl %s\n", verbs[i].usage), 2;
 		return verbs[i].run(&c);
 	}
 	return usage();

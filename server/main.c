@@ -63,7 +63,8 @@ static size_t n_retired;
 
 static void retire(struct tls_context *c)
 {
-	if (!c) return;
+	if (!c)
+		return;
 	retired = mem_realloc(retired, (n_retired + 1) * sizeof(struct tls_context *));
 	retired[n_retired++] = c;
 }
@@ -72,7 +73,8 @@ static void unload_tls(void)
 {
 	retire(atomic_exchange(&tls_starttls, NULL));
 	retire(atomic_exchange(&tls_direct, NULL));
-	while (n_retired) tls_context_unref(retired[--n_retired]);
+	while (n_retired)
+		tls_context_unref(retired[--n_retired]);
 	mem_free(retired);
 }
 
@@ -89,7 +91,8 @@ static int load_tls(const struct options *o, struct err_msg *msg)
 	struct tls_context *a, *b;
 	int err = tls_context_new(&t, &a, msg);
 
-	if (err) return err;
+	if (err)
+		return err;
 	t.alpn_xmpp = true;
 	if ((err = tls_context_new(&t, &b, msg)) != 0) {
 		tls_context_unref(a);
@@ -119,9 +122,12 @@ static int open_listeners(struct err_msg *msg)
 
 	for (size_t i = 0; i < opt.listen.n; i++) {
 		int err = l[i].protocol == LISTEN_XMPP
-				  ? listener_open(l[i].address, (unsigned)l[i].port, accept_xmpp, (void *)&listeners[l[i].tls], msg)
-				  : control_listen(l[i].address, (unsigned)l[i].port, l[i].tls == LISTEN_DIRECT ? present_direct : NULL, msg);
-		if (err) return err;
+				  ? listener_open(l[i].address, (unsigned)l[i].port, accept_xmpp,
+						  (void *)&listeners[l[i].tls], msg)
+				  : control_listen(l[i].address, (unsigned)l[i].port,
+						   l[i].tls == LISTEN_DIRECT ? present_direct : NULL, msg);
+		if (err)
+			return err;
 	}
 	return control_listen_unix(opt.control_socket, msg);
 }
@@ -130,13 +136,18 @@ static int open_listeners(struct err_msg *msg)
 
 static int open_store(struct err_msg *msg)
 {
-	struct store_options so = { .map_bytes = opt.map_mib << 20, .max_readers = 1024, .allow_network_fs = opt.allow_network_fs };
+	struct store_options so = { .map_bytes = opt.map_mib << 20,
+				    .max_readers = 1024,
+				    .allow_network_fs = opt.allow_network_fs };
 	int err = mkdir(opt.data, 0700);
 
 	(void)err; /* exists already, or store_open tells what is wrong */
-	if ((err = store_open_lmdb(opt.data, &so, &im.store, msg)) != 0) return err;
-	if ((err = migrate_check(im.store, msg)) != 0) return err;
-	if ((err = store_secret(im.store, im.secret)) != 0) return err_set(msg, err, "%s: the server secret cannot be read", opt.data);
+	if ((err = store_open_lmdb(opt.data, &so, &im.store, msg)) != 0)
+		return err;
+	if ((err = migrate_check(im.store, msg)) != 0)
+		return err;
+	if ((err = store_secret(im.store, im.secret)) != 0)
+		return err_set(msg, err, "%s: the server secret cannot be read", opt.data);
 	opaque_init(im.secret);
 	return 0;
 }
@@ -161,7 +172,8 @@ static void fill_context(void)
 	im.data_dir = opt.data;
 	const struct listen_option *l = opt.listen.v;
 	for (size_t i = opt.listen.n; i-- > 0;)
-		if (l[i].protocol == LISTEN_XMPP) snprintf(im.xmpp_port, sizeof im.xmpp_port, "%u", (unsigned)l[i].port);
+		if (l[i].protocol == LISTEN_XMPP)
+			snprintf(im.xmpp_port, sizeof im.xmpp_port, "%u", (unsigned)l[i].port);
 	apply_options();
 	if (!opt.control_socket[0]) {
 		size_t n = strlen(opt.data) + sizeof "/control.sock";
@@ -176,12 +188,18 @@ static int start(struct err_msg *msg)
 	unsigned workers = opt.workers ? (unsigned)opt.workers : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 	int err;
 
-	if ((err = open_store(msg)) != 0) return err;
-	if ((err = threads_init(workers > WORKERS_MAX ? WORKERS_MAX : workers)) != 0) return err_set(msg, err, "cannot make worker threads: %s", err_text(err));
-	if ((err = open_listeners(msg)) != 0) return err;
-	if ((err = load_tls(&opt, msg)) != 0) return err;
-	if ((err = org_load(msg)) != 0) return err;
-	if ((err = im_writer_start()) != 0) return err_set(msg, err, "cannot start the writer thread: %s", err_text(err));
+	if ((err = open_store(msg)) != 0)
+		return err;
+	if ((err = threads_init(workers > WORKERS_MAX ? WORKERS_MAX : workers)) != 0)
+		return err_set(msg, err, "cannot make worker threads: %s", err_text(err));
+	if ((err = open_listeners(msg)) != 0)
+		return err;
+	if ((err = load_tls(&opt, msg)) != 0)
+		return err;
+	if ((err = org_load(msg)) != 0)
+		return err;
+	if ((err = im_writer_start()) != 0)
+		return err_set(msg, err, "cannot start the writer thread: %s", err_text(err));
 	if ((err = helpers_start(workers)) != 0 || (err = threads_start(worker_init, worker_fini)) != 0)
 		return err_set(msg, err, "cannot start threads: %s", err_text(err));
 	return 0;
@@ -195,7 +213,8 @@ static void reload(void)
 	service_notify("RELOADING=1");
 	int err = options_load(config_file, &fresh, &msg); /* after an error there is nothing to free */
 	bool loaded = !err;
-	if (!err) err = load_tls(&fresh, &msg);
+	if (!err)
+		err = load_tls(&fresh, &msg);
 	if (err) {
 		log_error("reload.failed", LC("text", msg.text));
 	} else {
@@ -205,14 +224,16 @@ static void reload(void)
 		apply_options();
 		log_info("reload.done");
 	}
-	if (loaded) conf_clear(option_table, &fresh);
+	if (loaded)
+		conf_clear(option_table, &fresh);
 	service_notify("READY=1");
 }
 
 static void save_session(struct session *s, void *ctx)
 {
 	(void)ctx;
-	if (s->transport == &xmpp_transport) sm_save_for_shutdown((struct xsession *)s);
+	if (s->transport == &xmpp_transport)
+		sm_save_for_shutdown((struct xsession *)s);
 }
 
 static atomic_size_t streams_left;
@@ -249,7 +270,8 @@ static void ask_all(void (*fn)(void *data))
 	atomic_bool done = false;
 
 	fanout(fn, &done, asked);
-	while (!atomic_load(&done)) usleep(1000);
+	while (!atomic_load(&done))
+		usleep(1000);
 }
 
 static void stop(void)
@@ -264,7 +286,8 @@ static void stop(void)
 		atomic_store(&streams_left, 0);
 		ask_all(count_streams);
 		left = atomic_load(&streams_left);
-		if (left) usleep(10000);
+		if (left)
+			usleep(10000);
 	}
 	ask_all(close_writes);
 	im_writer_stop();
@@ -315,8 +338,10 @@ static void tell_health(void)
 	int trouble = writer_take_trouble(im.writer), health = writer_health(im.writer);
 
 	if (trouble && !bad)
-		log_error("store.trouble", LERR(trouble), LC("text", "the disk refused a write; what cannot be stored is refused, reads go on"));
-	if (trouble || health) bad = true;
+		log_error("store.trouble", LERR(trouble),
+			  LC("text", "the disk refused a write; what cannot be stored is refused, reads go on"));
+	if (trouble || health)
+		bad = true;
 	else if (bad) {
 		log_info("store.well", LC("text", "the disk takes writes again"));
 		bad = false;
@@ -327,8 +352,11 @@ static void tell_health(void)
  * again (row D06). */
 static void leave_if_panicked(void)
 {
-	if (!store_panicked(im.store)) return;
-	log_error("store.panic", LC("text", "the disk failed in the middle of a commit; the server ends so that it can be started again"));
+	if (!store_panicked(im.store))
+		return;
+	log_error("store.panic",
+		  LC("text",
+		     "the disk failed in the middle of a commit; the server ends so that it can be started again"));
 	log_report_dropped(true);
 	_exit(1);
 }
@@ -348,7 +376,8 @@ static void beat_done(void *data)
 
 static void feed_watchdog(void)
 {
-	if (!atomic_exchange(&beat_answered, false)) return;
+	if (!atomic_exchange(&beat_answered, false))
+		return;
 	service_notify("WATCHDOG=1");
 	fanout(beat, &beat_answered, beat_done);
 }
@@ -358,7 +387,8 @@ static void log_listeners(void)
 	const struct listen_option *l = opt.listen.v;
 
 	for (size_t i = 0; i < opt.listen.n; i++)
-		log_info("listen", LC("protocol", l[i].protocol == LISTEN_XMPP ? "xmpp" : "http"), LC("address", l[i].address), LU("port", l[i].port));
+		log_info("listen", LC("protocol", l[i].protocol == LISTEN_XMPP ? "xmpp" : "http"),
+			 LC("address", l[i].address), LU("port", l[i].port));
 }
 
 static void run(void)
@@ -371,13 +401,16 @@ static void run(void)
 	service_notify("READY=1");
 	for (;;) {
 		enum signal_event e = signal_wait(tick);
-		if (e == SIGNAL_STOP) return;
-		if (e == SIGNAL_RELOAD) reload();
+		if (e == SIGNAL_STOP)
+			return;
+		if (e == SIGNAL_RELOAD)
+			reload();
 		tell_health();
 		leave_if_panicked();
 		feed_watchdog();
 		log_report_dropped(false);
-		if (clock_mono_ms() - last_sweep < 60000) continue;
+		if (clock_mono_ms() - last_sweep < 60000)
+			continue;
 		last_sweep = clock_mono_ms();
 		sweep();
 	}
@@ -398,7 +431,8 @@ static void raise_descriptor_limit(void)
 {
 	struct rlimit l;
 
-	if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur == l.rlim_max) return;
+	if (getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur == l.rlim_max)
+		return;
 	l.rlim_cur = l.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &l);
 }
@@ -409,17 +443,26 @@ int main(int argc, char **argv)
 	struct err_msg msg = { "" };
 
 	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) config_file = argv[++i];
-		else if (strcmp(argv[i], "-t") == 0) only_test = true;
-		else if (strcmp(argv[i], "--options") == 0) return conf_manual(option_table, stdout), 0;
-		else if (strcmp(argv[i], "--version") == 0) return puts(PACKAGE_STRING), 0;
-		else if (strcmp(argv[i], "--help") == 0) return usage(0);
-		else return usage(2);
+		if (strcmp(argv[i], "-c") == 0 && i + 1 < argc)
+			config_file = argv[++i];
+		else if (strcmp(argv[i], "-t") == 0)
+			only_test = true;
+		else if (strcmp(argv[i], "--options") == 0)
+			return conf_manual(option_table, stdout), 0;
+		else if (strcmp(argv[i], "--version") == 0)
+			return puts(PACKAGE_STRING), 0;
+		else if (strcmp(argv[i], "--help") == 0)
+			return usage(0);
+		else
+			return usage(2);
 	}
-	if (!config_file) return usage(2);
+	if (!config_file)
+		return usage(2);
 	umask(0077);
-	if (options_load(config_file, &opt, &msg)) return fail(&msg);
-	if (only_test) return puts("configuration: ok"), 0;
+	if (options_load(config_file, &opt, &msg))
+		return fail(&msg);
+	if (only_test)
+		return puts("configuration: ok"), 0;
 	signal_init();
 	mem_init(8u << 20);
 	fault_init();
@@ -428,7 +471,8 @@ int main(int argc, char **argv)
 	raise_descriptor_limit();
 	modules_init();
 	fill_context();
-	if (start(&msg)) return fail(&msg);
+	if (start(&msg))
+		return fail(&msg);
 	run();
 	stop();
 	return 0;

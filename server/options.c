@@ -11,7 +11,8 @@
 #define LISTEN_AT(field) offsetof(struct listen_option, field)
 
 static const struct conf_option listen_rows[] = {
-	{ "protocol", CONF_ENUM, LISTEN_AT(protocol), "xmpp", .choices = "xmpp|http", .doc = "What is spoken on this port" },
+	{ "protocol", CONF_ENUM, LISTEN_AT(protocol), "xmpp", .choices = "xmpp|http",
+	  .doc = "What is spoken on this port" },
 	{ "address", CONF_STR, LISTEN_AT(address), "::", .doc = "Address to listen on; :: and 0.0.0.0 mean all" },
 	{ "port", CONF_UINT, LISTEN_AT(port), NULL, 1, 65535, .doc = "TCP port" },
 	{ "tls", CONF_ENUM, LISTEN_AT(tls), "starttls", .choices = "starttls|direct|none",
@@ -22,8 +23,8 @@ static const struct conf_option listen_rows[] = {
 const struct conf_option option_table[] = {
 	{ "data", CONF_STR, AT(data), NULL, .doc = "Data directory: everything the server keeps" },
 	{ "domains", CONF_STR_LIST, AT(domains), NULL, 1, 100, .doc = "Domains that are served" },
-	{ "listen", CONF_MAP_LIST, AT(listen), NULL, 1, 64, .rows = listen_rows, .row_size = sizeof(struct listen_option),
-	  .doc = "Ports" },
+	{ "listen", CONF_MAP_LIST, AT(listen), NULL, 1, 64, .rows = listen_rows,
+	  .row_size = sizeof(struct listen_option), .doc = "Ports" },
 	{ "tls.certificate", CONF_STR, AT(tls_certificate), "", .reload = true,
 	  .doc = "PEM file with the certificate chain; empty: a self-signed pair is made in the data directory" },
 	{ "tls.key", CONF_STR, AT(tls_key), "", .reload = true, .doc = "PEM file with the private key" },
@@ -35,16 +36,20 @@ const struct conf_option option_table[] = {
 	  .doc = "Passwords belong to the directory: people cannot change them by XMPP" },
 	{ "company.visibility", CONF_ENUM, AT(visibility), "company", .choices = "company|branch|department",
 	  .doc = "Who sees whom: everybody, the own top-level branch, or the own department" },
-	{ "workers", CONF_UINT, AT(workers), "0", 0, 64, .unit = "threads", .doc = "Worker threads; 0: one per processor" },
+	{ "workers", CONF_UINT, AT(workers), "0", 0, 64, .unit = "threads",
+	  .doc = "Worker threads; 0: one per processor" },
 	{ "log.level", CONF_ENUM, AT(log_level), "info", .choices = "debug|info|warn|error", .reload = true,
 	  .doc = "Least level that is logged" },
-	{ "control.socket", CONF_STR, AT(control_socket), "", .doc = "Unix socket of vestnikctl; empty: control.sock in the data directory" },
+	{ "control.socket", CONF_STR, AT(control_socket), "",
+	  .doc = "Unix socket of vestnikctl; empty: control.sock in the data directory" },
 	{ "storage.allow_network_fs", CONF_BOOL, AT(allow_network_fs), "no",
 	  .doc = "Start although the data directory is on a network file system, where LMDB is not safe" },
-	{ "storage.map_mib", CONF_UINT, AT(map_mib), "64", 8, 1048576, .unit = "MiB", .doc = "First size of the map; it grows by itself" },
+	{ "storage.map_mib", CONF_UINT, AT(map_mib), "64", 8, 1048576, .unit = "MiB",
+	  .doc = "First size of the map; it grows by itself" },
 #define TEXT(x) #x
-#define LIMIT(name, def, least, most, unit_, reload_, text)                                                               \
-	{ "limits." #name, CONF_UINT, AT(limits.name), TEXT(def), least, most, .unit = unit_, .doc = text, .reload = reload_ },
+#define LIMIT(name, def, least, most, unit_, reload_, text)                                                            \
+	{ "limits." #name, CONF_UINT,	AT(limits.name),  TEXT(def), least, most,                                      \
+	  .unit = unit_,   .doc = text, .reload = reload_ },
 #include "server/net/limits.def"
 #undef LIMIT
 	{ .path = NULL },
@@ -54,7 +59,8 @@ static bool is_loopback(const char *address)
 {
 	struct in_addr v4;
 
-	if (inet_pton(AF_INET, address, &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+	if (inet_pton(AF_INET, address, &v4) == 1)
+		return (ntohl(v4.s_addr) >> 24) == 127;
 	return strcmp(address, "::1") == 0 || strcmp(address, "localhost") == 0;
 }
 
@@ -63,8 +69,8 @@ static int prepare_domain(const char *name, char **domain, struct err_msg *msg)
 {
 	struct arena *a = arena_new(4096);
 	struct str in = str_c(*domain), out;
-	bool bad = jid_prep_domain(a, in, &out) != 0 || str_find(out, ' ') >= 0 || str_find(out, '@') >= 0 || str_find(out, '/') >= 0 ||
-		   out.p[0] == '.' || strstr(*domain, "..") != NULL;
+	bool bad = jid_prep_domain(a, in, &out) != 0 || str_find(out, ' ') >= 0 || str_find(out, '@') >= 0 ||
+		   str_find(out, '/') >= 0 || out.p[0] == '.' || strstr(*domain, "..") != NULL;
 
 	if (!bad) {
 		char *copy = str_dup(out);
@@ -85,16 +91,20 @@ static int check(const char *name, const struct options *o, struct err_msg *msg)
 		return err_set(msg, ERR_SYNTAX, "%s: tls.certificate and tls.key go together: give both or none", name);
 	for (size_t i = 0; i < o->domains.n; i++) {
 		int err = prepare_domain(name, &domains[i], msg);
-		if (err) return err;
+		if (err)
+			return err;
 	}
 	for (size_t i = 0; i < o->listen.n; i++) {
 		if (l[i].protocol == LISTEN_XMPP && l[i].tls == LISTEN_NONE && !is_loopback(l[i].address))
 			return err_set(msg, ERR_SYNTAX,
-				       "%s: listen: xmpp without TLS on %s port %u is refused: use tls: starttls or direct, or a loopback address",
+				       "%s: listen: xmpp without TLS on %s port %u is refused: use tls: starttls or "
+				       "direct, or a loopback address",
 				       name, l[i].address, (unsigned)l[i].port);
 		if (l[i].protocol == LISTEN_HTTP && l[i].tls == LISTEN_STARTTLS)
-			return err_set(msg, ERR_SYNTAX, "%s: listen: http port %u: there is no STARTTLS in HTTP, use tls: direct or none", name,
-				       (unsigned)l[i].port);
+			return err_set(
+				msg, ERR_SYNTAX,
+				"%s: listen: http port %u: there is no STARTTLS in HTTP, use tls: direct or none", name,
+				(unsigned)l[i].port);
 	}
 	return 0;
 }

@@ -48,26 +48,32 @@ void worker_fini(unsigned worker)
 }
 
 /* A password change, disabling or deletion ends the account's sessions (row A16). */
-static void on_account_changed(struct str bare, uint32_t id, enum account_change change, uint32_t epoch, uint64_t keep_session)
+static void on_account_changed(struct str bare, uint32_t id, enum account_change change, uint32_t epoch,
+			       uint64_t keep_session)
 {
 	struct user *u = user_find(bare);
 
 	(void)id;
 	peer_forget_all();
-	if (!u || change == ACCOUNT_CREATED || change == ACCOUNT_ENABLED) return;
+	if (!u || change == ACCOUNT_CREATED || change == ACCOUNT_ENABLED)
+		return;
 	if (change == ACCOUNT_ADMIN_CHANGED) {
 		struct auth_account a;
-		if (!auth_lookup(jid_domain(&u->jid), jid_local(&u->jid), &a)) u->is_admin = a.is_admin;
+		if (!auth_lookup(jid_domain(&u->jid), jid_local(&u->jid), &a))
+			u->is_admin = a.is_admin;
 		return;
 	}
 	u->credentials_epoch = epoch;
 	uint64_t numbers[1024];
 	size_t n = 0;
-	list_each(s, &u->sessions, struct session, of_user)
-		if (s->number != keep_session && n < 1024) numbers[n++] = s->number;
+	list_each (s, &u->sessions, struct session, of_user)
+		if (s->number != keep_session && n < 1024)
+			numbers[n++] = s->number;
 	for (size_t i = 0; i < n; i++) {
 		struct session *s = session_by_number(numbers[i]);
-		if (s) s->transport->kick(s, "not-authorized", "The password or the account was changed; log in again");
+		if (s)
+			s->transport->kick(s, "not-authorized",
+					   "The password or the account was changed; log in again");
 	}
 }
 

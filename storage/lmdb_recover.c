@@ -12,10 +12,10 @@
 #include <time.h>
 
 enum {
-	QUIET_WAIT_MS = 200,	 /* for read transactions to end: they last a loop step (D08) */
-	AGAIN_MS = 100,		 /* between two tries, and writes are held off that long when panics follow each other */
+	QUIET_WAIT_MS = 200, /* for read transactions to end: they last a loop step (D08) */
+	AGAIN_MS = 100,	     /* between two tries, and writes are held off that long when panics follow each other */
 	CLOSE_PANICS_MS = 1000,
-	READERS_WAIT_MS = 500,	 /* after that reads fail: loops must not stand still */
+	READERS_WAIT_MS = 500, /* after that reads fail: loops must not stand still */
 	HOPELESS_MS = 30 * 1000,
 };
 

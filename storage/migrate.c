@@ -64,9 +64,11 @@ static int make_dialogs(struct txn *t)
 		struct str key = s.key;
 		struct recr r;
 		uint32_t a = key_get_u32(&key);
-		if (recr_open(&r, s.value)) continue;
+		if (recr_open(&r, s.value))
+			continue;
 		uint64_t c = recr_u64(&r);
-		if (r.err || (a == account && c == conv)) continue;
+		if (r.err || (a == account && c == conv))
+			continue;
 		account = a;
 		conv = c;
 		cursor_touch(t, account, conv);

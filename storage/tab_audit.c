@@ -52,9 +52,11 @@ int audit_each(struct txn *t, uint64_t from, bool (*fn)(void *ctx, const struct 
 		struct str key = s.key;
 		struct recr r;
 		struct audit_rec a = { .number = key_get_u64(&key) };
-		if ((err = recr_open(&r, s.value)) != 0) break;
+		if ((err = recr_open(&r, s.value)) != 0)
+			break;
 		struct str before = recr_str(&r);
-		if (have_link && (before.n != 32 || memcmp(before.p, link, 32) != 0)) err = ERR_CORRUPT;
+		if (have_link && (before.n != 32 || memcmp(before.p, link, 32) != 0))
+			err = ERR_CORRUPT;
 		digest(HASH_SHA256, s.value, link);
 		have_link = true;
 		a.time_ms = recr_u64(&r);
@@ -62,7 +64,8 @@ int audit_each(struct txn *t, uint64_t from, bool (*fn)(void *ctx, const struct 
 		a.action = recr_str(&r);
 		a.target = recr_str(&r);
 		a.detail = recr_str(&r);
-		if (!err && !fn(ctx, &a)) break;
+		if (!err && !fn(ctx, &a))
+			break;
 	}
 	scan_close(&s);
 	return err;

@@ -7,7 +7,8 @@ static struct str block_key(struct key *k, uint32_t account, struct str jid)
 {
 	key_init(k);
 	key_u32(k, account);
-	if (jid.p) key_tail(k, jid);
+	if (jid.p)
+		key_tail(k, jid);
 	return key_str(k);
 }
 
@@ -57,6 +58,7 @@ void block_each(struct txn *t, uint32_t account, bool (*fn)(void *ctx, struct st
 
 	scan_open(&s, t, TAB_BLOCK, block_key(&k, account, STR_NONE), STR_NONE);
 	while (scan_next(&s))
-		if (recr_open(&r, s.value) == 0 && !fn(ctx, recr_str(&r))) break;
+		if (recr_open(&r, s.value) == 0 && !fn(ctx, recr_str(&r)))
+			break;
 	scan_close(&s);
 }

@@ -18,7 +18,8 @@ static uint64_t next_number(struct txn *t)
 	struct str v;
 	uint64_t n = 0;
 
-	if (txn_get(t, TAB_META, STR("next chat id"), &v) == 0 && recr_open(&r, v) == 0) n = recr_u64(&r);
+	if (txn_get(t, TAB_META, STR("next chat id"), &v) == 0 && recr_open(&r, v) == 0)
+		n = recr_u64(&r);
 	n++;
 	recw_init(&w, SMALL_MAX);
 	recw_begin(&w, 1);
@@ -43,7 +44,8 @@ void chat_structure_get(struct txn *t, struct str domain, uint64_t *out_version,
 	struct str v;
 
 	*out_version = *out_options = 0;
-	if (txn_get(t, TAB_META, structure_key(&k, domain), &v) || recr_open(&r, v)) return;
+	if (txn_get(t, TAB_META, structure_key(&k, domain), &v) || recr_open(&r, v))
+		return;
 	*out_version = recr_u64(&r);
 	*out_options = recr_u64(&r);
 }
@@ -152,7 +154,8 @@ static int decode(struct str value, uint64_t number, struct chat_rec *out)
 	int err = recr_open(&r, value);
 
 	*out = (struct chat_rec){ .number = number };
-	if (err) return err;
+	if (err)
+		return err;
 	out->domain = recr_str(&r);
 	out->title = recr_str(&r);
 	out->description = recr_str(&r);
@@ -165,12 +168,14 @@ static int decode(struct str value, uint64_t number, struct chat_rec *out)
 	out->owner = (uint32_t)recr_u64(&r);
 	out->author = (uint32_t)recr_u64(&r);
 	out->department = (uint32_t)recr_u64(&r);
-	for (int i = 0; i < CHAT_PERMISSIONS; i++) out->permission[i] = (uint8_t)recr_u64(&r);
+	for (int i = 0; i < CHAT_PERMISSIONS; i++)
+		out->permission[i] = (uint8_t)recr_u64(&r);
 	out->avatar = recr_str(&r);
 	out->avatar_type = recr_str(&r);
 	out->entity_type = recr_str(&r);
 	out->entity_id = recr_str(&r);
-	for (int i = 0; i < CHAT_ENTITY_DATA; i++) out->entity_data[i] = recr_str(&r);
+	for (int i = 0; i < CHAT_ENTITY_DATA; i++)
+		out->entity_data[i] = recr_str(&r);
 	out->created_ms = recr_u64(&r);
 	out->version = recr_u64(&r);
 	out->n_members = (uint32_t)recr_u64(&r);
@@ -192,12 +197,14 @@ static void encode(struct recw *w, const struct chat_rec *r)
 	recw_u64(w, r->owner);
 	recw_u64(w, r->author);
 	recw_u64(w, r->department);
-	for (int i = 0; i < CHAT_PERMISSIONS; i++) recw_u64(w, r->permission[i]);
+	for (int i = 0; i < CHAT_PERMISSIONS; i++)
+		recw_u64(w, r->permission[i]);
 	recw_str(w, r->avatar);
 	recw_str(w, r->avatar_type);
 	recw_str(w, r->entity_type);
 	recw_str(w, r->entity_id);
-	for (int i = 0; i < CHAT_ENTITY_DATA; i++) recw_str(w, r->entity_data[i]);
+	for (int i = 0; i < CHAT_ENTITY_DATA; i++)
+		recw_str(w, r->entity_data[i]);
 	recw_u64(w, r->created_ms);
 	recw_u64(w, r->version);
 	recw_u64(w, r->n_members);
@@ -216,29 +223,39 @@ static void write_rec(struct txn *t, const struct chat_rec *r)
 
 void chat_rec_copy(struct arena *a, struct chat_rec *r)
 {
-	struct str *const text[] = { &r->domain, &r->title, &r->description, &r->alias, &r->subject, &r->avatar, &r->avatar_type,
-				     &r->entity_type, &r->entity_id, &r->entity_data[0], &r->entity_data[1], &r->entity_data[2] };
+	struct str *const text[] = { &r->domain,    &r->title,		&r->description,    &r->alias,
+				     &r->subject,   &r->avatar,		&r->avatar_type,    &r->entity_type,
+				     &r->entity_id, &r->entity_data[0], &r->entity_data[1], &r->entity_data[2] };
 
-	for (size_t i = 0; i < sizeof text / sizeof *text; i++) *text[i] = arena_str(a, *text[i]);
+	for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+		*text[i] = arena_str(a, *text[i]);
 }
 
 int chat_rec_create(struct txn *t, struct chat_rec *r)
 {
 	struct key alias, entity, department;
 
-	if (txn_error(t)) return txn_error(t);
+	if (txn_error(t))
+		return txn_error(t);
 	name_key(&alias, r->domain, r->alias);
 	entity_key(&entity, r->domain, r->entity_type, r->entity_id);
 	department_key(&department, r->domain, r->department);
-	if (alias.overflow || entity.overflow) return ERR_LIMIT;
-	if (r->alias.n && number_at(t, key_str(&alias))) return ERR_EXISTS;
-	if (r->entity_id.n && number_at(t, key_str(&entity))) return ERR_EXISTS;
-	if (has_department(r) && number_at(t, key_str(&department))) return ERR_EXISTS;
+	if (alias.overflow || entity.overflow)
+		return ERR_LIMIT;
+	if (r->alias.n && number_at(t, key_str(&alias)))
+		return ERR_EXISTS;
+	if (r->entity_id.n && number_at(t, key_str(&entity)))
+		return ERR_EXISTS;
+	if (has_department(r) && number_at(t, key_str(&department)))
+		return ERR_EXISTS;
 	r->number = next_number(t);
 	r->version = 1;
-	if (r->alias.n) name_put(t, key_str(&alias), r->number);
-	if (r->entity_id.n) name_put(t, key_str(&entity), r->number);
-	if (has_department(r)) name_put(t, key_str(&department), r->number);
+	if (r->alias.n)
+		name_put(t, key_str(&alias), r->number);
+	if (r->entity_id.n)
+		name_put(t, key_str(&entity), r->number);
+	if (has_department(r))
+		name_put(t, key_str(&department), r->number);
 	write_rec(t, r);
 	return txn_error(t);
 }
@@ -249,7 +266,8 @@ int chat_rec_get(struct txn *t, uint64_t number, struct chat_rec *out)
 	struct str value;
 	int err = txn_get(t, TAB_CHAT, chat_key(&k, number), &value);
 
-	if (!err) err = decode(value, number, out);
+	if (!err)
+		err = decode(value, number, out);
 	return !err && (out->flags & CHAT_IS_REMOVED) ? ERR_NOT_FOUND : err;
 }
 
@@ -263,9 +281,12 @@ static void drop_names(struct txn *t, const struct chat_rec *r)
 {
 	struct key k;
 
-	if (r->alias.n) txn_del(t, TAB_CHAT_NAME, name_key(&k, r->domain, r->alias));
-	if (r->entity_id.n) txn_del(t, TAB_CHAT_NAME, entity_key(&k, r->domain, r->entity_type, r->entity_id));
-	if (has_department(r)) txn_del(t, TAB_CHAT_NAME, department_key(&k, r->domain, r->department));
+	if (r->alias.n)
+		txn_del(t, TAB_CHAT_NAME, name_key(&k, r->domain, r->alias));
+	if (r->entity_id.n)
+		txn_del(t, TAB_CHAT_NAME, entity_key(&k, r->domain, r->entity_type, r->entity_id));
+	if (has_department(r))
+		txn_del(t, TAB_CHAT_NAME, department_key(&k, r->domain, r->department));
 }
 
 static struct str of_key(struct key *k, uint32_t account, uint64_t number)
@@ -283,7 +304,8 @@ void chat_rec_remove(struct txn *t, uint64_t number)
 	struct key prefix, k;
 	struct arena *a;
 
-	if (chat_rec_get(t, number, &r)) return;
+	if (chat_rec_get(t, number, &r))
+		return;
 	a = arena_new(4096);
 	chat_rec_copy(a, &r);
 	drop_names(t, &r);
@@ -318,7 +340,8 @@ static int decode_member(struct str value, uint32_t account, struct chat_member_
 	int err = recr_open(&r, value);
 
 	*out = (struct chat_member_rec){ .account = account };
-	if (err) return err;
+	if (err)
+		return err;
 	out->role = (uint8_t)recr_u64(&r);
 	out->floor = recr_u64(&r);
 	out->joined_ms = recr_u64(&r);
@@ -349,7 +372,8 @@ static void count_member(struct txn *t, struct chat_rec *chat, uint32_t account,
 	struct key k;
 	struct recw w;
 
-	if (was == is) return;
+	if (was == is)
+		return;
 	if (is) {
 		recw_init(&w, SMALL_MAX);
 		recw_begin(&w, 1);
@@ -359,7 +383,8 @@ static void count_member(struct txn *t, struct chat_rec *chat, uint32_t account,
 		return;
 	}
 	txn_del(t, TAB_CHAT_OF, of_key(&k, account, chat->number));
-	if (chat->n_members) chat->n_members--;
+	if (chat->n_members)
+		chat->n_members--;
 }
 
 void chat_member_put(struct txn *t, struct chat_rec *chat, const struct chat_member_rec *m)
@@ -398,7 +423,8 @@ void chat_member_each(struct txn *t, uint64_t number, chat_member_each_fn *fn, v
 	while (more && scan_next(&s)) {
 		struct str key = s.key;
 		key_get_u64(&key);
-		if (decode_member(s.value, key_get_u32(&key), &m) == 0) more = fn(ctx, &m);
+		if (decode_member(s.value, key_get_u32(&key), &m) == 0)
+			more = fn(ctx, &m);
 	}
 	scan_close(&s);
 }
@@ -421,7 +447,8 @@ size_t chat_of_account(struct txn *t, uint32_t account, uint64_t after, uint64_t
 	return n;
 }
 
-void chat_each(struct txn *t, struct str domain, uint64_t after, bool (*fn)(void *ctx, const struct chat_rec *r), void *ctx)
+void chat_each(struct txn *t, struct str domain, uint64_t after, bool (*fn)(void *ctx, const struct chat_rec *r),
+	       void *ctx)
 {
 	struct scan s;
 	struct key from;
@@ -431,7 +458,8 @@ void chat_each(struct txn *t, struct str domain, uint64_t after, bool (*fn)(void
 	scan_open(&s, t, TAB_CHAT, STR_NONE, chat_key(&from, after + 1));
 	while (more && scan_next(&s)) {
 		struct str key = s.key;
-		if (decode(s.value, key_get_u64(&key), &r) || (r.flags & CHAT_IS_REMOVED) || !str_eq(r.domain, domain)) continue;
+		if (decode(s.value, key_get_u64(&key), &r) || (r.flags & CHAT_IS_REMOVED) || !str_eq(r.domain, domain))
+			continue;
 		more = fn(ctx, &r);
 	}
 	scan_close(&s);

@@ -22,9 +22,11 @@ static int decode_cursor(struct str value, struct cursor_rec *out)
 	int err = recr_open(&r, value);
 
 	*out = (struct cursor_rec){ 0 };
-	if (err) return err;
+	if (err)
+		return err;
 	out->read = recr_u64(&r);
-	if (r.version < CURSOR_VERSION) return r.err;
+	if (r.version < CURSOR_VERSION)
+		return r.err;
 	out->delivered = recr_u64(&r);
 	out->flags = (unsigned)recr_u64(&r);
 	out->hidden_at = recr_u64(&r);
@@ -60,7 +62,8 @@ void cursor_touch(struct txn *t, uint32_t account, uint64_t conv)
 {
 	struct cursor_rec c;
 
-	if (cursor_load(t, account, conv, &c) == ERR_NOT_FOUND) cursor_put(t, account, conv, &c);
+	if (cursor_load(t, account, conv, &c) == ERR_NOT_FOUND)
+		cursor_put(t, account, conv, &c);
 }
 
 void cursor_del(struct txn *t, uint32_t account, uint64_t conv)
@@ -83,13 +86,15 @@ bool cursor_set(struct txn *t, uint32_t account, uint64_t conv, uint64_t seq)
 	struct cursor_rec c;
 
 	cursor_load(t, account, conv, &c);
-	if (c.read >= seq) return false;
+	if (c.read >= seq)
+		return false;
 	c.read = seq;
 	cursor_put(t, account, conv, &c);
 	return txn_error(t) == 0;
 }
 
-void cursor_each(struct txn *t, uint32_t account, bool (*fn)(void *ctx, uint64_t conv, const struct cursor_rec *c), void *ctx)
+void cursor_each(struct txn *t, uint32_t account, bool (*fn)(void *ctx, uint64_t conv, const struct cursor_rec *c),
+		 void *ctx)
 {
 	struct scan s;
 	struct key prefix;
@@ -102,7 +107,8 @@ void cursor_each(struct txn *t, uint32_t account, bool (*fn)(void *ctx, uint64_t
 		struct str key = s.key;
 		struct cursor_rec c;
 		key_get_u32(&key);
-		if (decode_cursor(s.value, &c) == 0) more = fn(ctx, key_get_u64(&key), &c);
+		if (decode_cursor(s.value, &c) == 0)
+			more = fn(ctx, key_get_u64(&key), &c);
 	}
 	scan_close(&s);
 }
@@ -145,9 +151,11 @@ void reaction_each(struct txn *t, uint64_t gid, bool (*fn)(void *ctx, uint32_t a
 		struct str key = s.key, set;
 		struct recr r;
 		key_get_u64(&key);
-		if (recr_open(&r, s.value)) continue;
+		if (recr_open(&r, s.value))
+			continue;
 		set = recr_str(&r);
-		if (r.err == 0) more = fn(ctx, key_get_u32(&key), set);
+		if (r.err == 0)
+			more = fn(ctx, key_get_u32(&key), set);
 	}
 	scan_close(&s);
 }
@@ -159,6 +167,7 @@ void reaction_del_all(struct txn *t, uint64_t gid)
 
 	reaction_prefix(&prefix, gid);
 	scan_open(&s, t, TAB_REACTION, key_str(&prefix), STR_NONE);
-	while (scan_next(&s)) txn_del(t, TAB_REACTION, s.key);
+	while (scan_next(&s))
+		txn_del(t, TAB_REACTION, s.key);
 	scan_close(&s);
 }

@@ -78,7 +78,8 @@ static int decode_body(struct str value, uint64_t gid, struct message_rec *out)
 {
 	struct recr r;
 	int err = recr_open(&r, value);
-	if (err) return err;
+	if (err)
+		return err;
 	*out = (struct message_rec){ .gid = gid };
 	out->conv = recr_u64(&r);
 	out->seq = recr_u64(&r);
@@ -93,7 +94,8 @@ static int decode_body(struct str value, uint64_t gid, struct message_rec *out)
 	out->origin_id = recr_str(&r);
 	out->lang = recr_str(&r);
 	out->payload = recr_str(&r);
-	if (!recr_more(&r)) return r.err;
+	if (!recr_more(&r))
+		return r.err;
 	out->edits = recr_u64(&r);
 	out->newest_edit = recr_u64(&r);
 	return r.err;
@@ -135,7 +137,8 @@ static void put_conv_entry(struct txn *t, const struct message_rec *m, struct st
 	recw_u64(w, m->gid);
 	recw_u64(w, m->author);
 	recw_u64(w, m->flags);
-	if (mentioned.n) recw_str(w, mentioned);
+	if (mentioned.n)
+		recw_str(w, mentioned);
 	txn_put(t, TAB_CONV_LOG, conv_key(&k, m->conv, m->seq), recw_finish(w), 0);
 }
 
@@ -154,20 +157,24 @@ static void pack_mentions(struct buf *b, const struct message_rec *m)
 
 bool log_mentions(const struct log_entry *e, uint32_t account)
 {
-	if (e->flags & MESSAGE_ALL) return true;
+	if (e->flags & MESSAGE_ALL)
+		return true;
 	for (struct str rest = e->mentioned; rest.n >= MENTION_BYTES;)
-		if (key_get_u32(&rest) == account) return true;
+		if (key_get_u32(&rest) == account)
+			return true;
 	return false;
 }
 
 static uint64_t origin_hash(const struct message_rec *m)
 {
-	if (str_empty(m->origin_id)) return 0;
+	if (str_empty(m->origin_id))
+		return 0;
 	uint64_t h = str_hash_stable(m->origin_id) ^ (m->conv * 0x9e3779b97f4a7c15ull);
 	return h ? h : 1;
 }
 
-static void put_account_entry(struct txn *t, const struct message_rec *m, uint32_t account, uint32_t peer, unsigned flags)
+static void put_account_entry(struct txn *t, const struct message_rec *m, uint32_t account, uint32_t peer,
+			      unsigned flags)
 {
 	struct recw *w = &cache.index;
 	struct key k;
@@ -185,7 +192,8 @@ static int decode_account_entry(struct str value, struct log_entry *e, uint64_t 
 {
 	struct recr r;
 	int err = recr_open(&r, value);
-	if (err) return err;
+	if (err)
+		return err;
 	e->conv = recr_u64(&r);
 	e->seq = recr_u64(&r);
 	e->peer = (uint32_t)recr_u64(&r);
@@ -239,7 +247,8 @@ static void cache_check(struct txn *t)
 {
 	uint64_t last = message_last_gid(t);
 
-	if (cache.loaded && last == cache.last_gid && cache.n_ids <= CACHED_IDS_MAX) return;
+	if (cache.loaded && last == cache.last_gid && cache.n_ids <= CACHED_IDS_MAX)
+		return;
 	message_caches_drop();
 	cache.loaded = true;
 	cache.last_gid = last;
@@ -250,13 +259,15 @@ static void cache_check(struct txn *t)
 	recw_init(&cache.index, 65536);
 	cache.have_buffers = true;
 	struct message_rec m;
-	if (last && message_get(t, last, &m) == 0) cache.last_wall_us = m.wall_us;
+	if (last && message_get(t, last, &m) == 0)
+		cache.last_wall_us = m.wall_us;
 }
 
 static struct author_ids *author_load(struct txn *t, uint32_t author, uint64_t now_us, uint64_t max_ids)
 {
 	struct author_ids *a = idmap_get(cache.authors, author);
-	if (a) return a;
+	if (a)
+		return a;
 	a = NEW(struct author_ids);
 	a->ids = idmap_new();
 	a->next = cache.all;
@@ -275,8 +286,10 @@ static struct author_ids *author_load(struct txn *t, uint32_t author, uint64_t n
 		uint64_t origin;
 		key_get_u32(&key);
 		uint64_t gid = key_get_u64(&key);
-		if (gid < oldest) break;
-		if (decode_account_entry(s.value, &e, &origin) || !origin) continue;
+		if (gid < oldest)
+			break;
+		if (decode_account_entry(s.value, &e, &origin) || !origin)
+			continue;
 		idmap_put(a->ids, origin, (void *)(uintptr_t)gid);
 		cache.n_ids++;
 	}
@@ -290,9 +303,12 @@ static uint64_t find_duplicate(struct txn *t, const struct message_rec *m, struc
 	uint64_t hash = origin_hash(m), gid = (uintptr_t)idmap_get(a->ids, hash);
 	struct message_rec old;
 
-	if (!gid && a->former) gid = (uintptr_t)idmap_get(a->former, hash);
-	if (!gid || message_get(t, gid, &old)) return 0;
-	if (old.conv != m->conv || !str_eq(old.origin_id, m->origin_id)) return 0;
+	if (!gid && a->former)
+		gid = (uintptr_t)idmap_get(a->former, hash);
+	if (!gid || message_get(t, gid, &old))
+		return 0;
+	if (old.conv != m->conv || !str_eq(old.origin_id, m->origin_id))
+		return 0;
 	return now_us < old.wall_us + DEDUP_WINDOW_US ? gid : 0;
 }
 
@@ -318,7 +334,8 @@ static uint64_t next_seq(struct txn *t, uint64_t conv)
 {
 	uint64_t seq = (uintptr_t)idmap_get(cache.seqs, conv);
 
-	if (!seq) seq = conv_last_seq(t, conv);
+	if (!seq)
+		seq = conv_last_seq(t, conv);
 	idmap_put(cache.seqs, conv, (void *)(uintptr_t)(seq + 1));
 	return seq + 1;
 }
@@ -326,12 +343,14 @@ static uint64_t next_seq(struct txn *t, uint64_t conv)
 static void remember_id(struct author_ids *a, const struct message_rec *m, uint64_t max_ids)
 {
 	if (idmap_count(a->ids) >= max_ids) {
-		if (a->former) cache.n_ids -= idmap_count(a->former);
+		if (a->former)
+			cache.n_ids -= idmap_count(a->former);
 		idmap_free(a->former);
 		a->former = a->ids;
 		a->ids = idmap_new();
 	}
-	if (!idmap_put(a->ids, origin_hash(m), (void *)(uintptr_t)m->gid)) cache.n_ids++;
+	if (!idmap_put(a->ids, origin_hash(m), (void *)(uintptr_t)m->gid))
+		cache.n_ids++;
 }
 
 /* The first message of a private conversation, or of a person's notifications: it becomes a dialog of its ends. Chats have theirs by membership. */
@@ -339,15 +358,18 @@ static void open_dialogs(struct txn *t, const struct message_rec *m)
 {
 	bool private = m->conv >> 62 == 0;
 
-	if (m->recipient) cursor_touch(t, m->recipient, m->conv);
-	if (private && m->author && m->author != m->recipient) cursor_touch(t, m->author, m->conv);
+	if (m->recipient)
+		cursor_touch(t, m->recipient, m->conv);
+	if (private && m->author && m->author != m->recipient)
+		cursor_touch(t, m->author, m->conv);
 }
 
 int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64_t max_ids)
 {
 	struct author_ids *ids = NULL;
 
-	if (txn_error(t)) return txn_error(t); /* the tables look empty then: nothing may be learned from them */
+	if (txn_error(t))
+		return txn_error(t); /* the tables look empty then: nothing may be learned from them */
 	cache_check(t);
 	if (!str_empty(m->origin_id)) {
 		ids = author_load(t, m->author, now_us, max_ids);
@@ -367,12 +389,14 @@ int message_append(struct txn *t, struct message_rec *m, uint64_t now_us, uint64
 	pack_mentions(&mentioned, m);
 	put_conv_entry(t, m, buf_str(&mentioned));
 	buf_clear(&mentioned);
-	if (m->seq == 1) open_dialogs(t, m);
+	if (m->seq == 1)
+		open_dialogs(t, m);
 	if (m->recipient)
 		put_account_entry(t, m, m->recipient, m->author, m->flags | MESSAGE_INCOMING);
 	if (m->author && m->author != m->recipient)
 		put_account_entry(t, m, m->author, m->recipient, m->flags);
-	if (ids) remember_id(ids, m, max_ids);
+	if (ids)
+		remember_id(ids, m, max_ids);
 	return txn_error(t);
 }
 
@@ -391,7 +415,8 @@ int message_tombstone(struct txn *t, uint64_t gid, struct str payload)
 	struct message_rec m;
 	int err = message_get(t, gid, &m);
 
-	if (err) return err;
+	if (err)
+		return err;
 	cache_check(t);
 	for (unsigned n = 0; !err && n < EDITS_MAX; n++) {
 		uint64_t next = m.newest_edit;
@@ -399,7 +424,8 @@ int message_tombstone(struct txn *t, uint64_t gid, struct str payload)
 		m.payload = payload;
 		m.newest_edit = 0;
 		put_again(t, &m, STR_NONE);
-		if (!next) break;
+		if (!next)
+			break;
 		err = message_get(t, next, &m);
 	}
 	reaction_del_all(t, gid);
@@ -411,7 +437,8 @@ int message_retract(struct txn *t, uint64_t gid, uint32_t author, struct str pay
 	struct message_rec m;
 	int err = message_get(t, gid, &m);
 
-	if (err) return err;
+	if (err)
+		return err;
 	return m.author == author ? message_tombstone(t, gid, payload) : ERR_FORBIDDEN;
 }
 
@@ -422,9 +449,11 @@ static void read_mentioned(struct txn *t, const struct message_rec *m, struct bu
 	struct str value;
 	struct recr r;
 
-	if (txn_get(t, TAB_CONV_LOG, conv_key(&k, m->conv, m->seq), &value) || recr_open(&r, value)) return;
+	if (txn_get(t, TAB_CONV_LOG, conv_key(&k, m->conv, m->seq), &value) || recr_open(&r, value))
+		return;
 	recr_u64(&r), recr_u64(&r), recr_u64(&r);
-	if (recr_more(&r)) buf_str_add(b, recr_str(&r));
+	if (recr_more(&r))
+		buf_str_add(b, recr_str(&r));
 }
 
 int message_set_edit(struct txn *t, uint64_t gid, const struct message_rec *edit)
@@ -433,7 +462,8 @@ int message_set_edit(struct txn *t, uint64_t gid, const struct message_rec *edit
 	struct buf mentioned;
 	int err = message_get(t, gid, &m);
 
-	if (err) return err;
+	if (err)
+		return err;
 	cache_check(t);
 	buf_init(&mentioned, 65536);
 	read_mentioned(t, &m, &mentioned);
@@ -450,7 +480,8 @@ static uint64_t conv_gid(struct txn *t, uint64_t conv, uint64_t seq)
 	struct str value;
 	struct recr r;
 
-	if (txn_get(t, TAB_CONV_LOG, conv_key(&k, conv, seq), &value) || recr_open(&r, value)) return 0;
+	if (txn_get(t, TAB_CONV_LOG, conv_key(&k, conv, seq), &value) || recr_open(&r, value))
+		return 0;
 	return recr_u64(&r);
 }
 
@@ -478,7 +509,8 @@ void log_scan_open(struct log_scan *ls, struct txn *t, uint32_t account, uint64_
 	key_init(&prefix);
 	if (conv) {
 		uint64_t seq = to_end ? 0 : conv_seq_at(t, conv, from_gid);
-		if (reverse && !to_end && conv_gid(t, conv, seq) != from_gid) seq--; /* >= becomes <= */
+		if (reverse && !to_end && conv_gid(t, conv, seq) != from_gid)
+			seq--; /* >= becomes <= */
 		key_u64(&prefix, conv);
 		conv_key(&from, conv, seq);
 	} else {
@@ -499,11 +531,13 @@ static bool read_conv_step(struct log_scan *ls, struct log_entry *e)
 
 	e->conv = key_get_u64(&key);
 	e->seq = key_get_u64(&key);
-	if (recr_open(&r, ls->s.value)) return false;
+	if (recr_open(&r, ls->s.value))
+		return false;
 	e->gid = recr_u64(&r);
 	e->peer = (uint32_t)recr_u64(&r);
 	e->flags = (unsigned)recr_u64(&r);
-	if (recr_more(&r)) e->mentioned = recr_str(&r);
+	if (recr_more(&r))
+		e->mentioned = recr_str(&r);
 	return r.err == 0;
 }
 
@@ -521,7 +555,8 @@ bool log_scan_next(struct log_scan *ls, struct log_entry *out)
 {
 	while (scan_next(&ls->s)) { /* damaged entries are passed over, never served (row D12) */
 		*out = (struct log_entry){ 0 };
-		if (ls->conv ? read_conv_step(ls, out) : read_account_step(ls, out)) return true;
+		if (ls->conv ? read_conv_step(ls, out) : read_account_step(ls, out))
+			return true;
 	}
 	return false;
 }
@@ -538,11 +573,14 @@ uint64_t message_find(struct txn *t, uint64_t conv, uint32_t author, struct str 
 	struct message_rec m;
 	uint64_t found = 0;
 
-	if (str_empty(id)) return 0; /* most messages have one of the two ids only */
+	if (str_empty(id))
+		return 0; /* most messages have one of the two ids only */
 	log_scan_open(&ls, t, 0, conv, UINT64_MAX, true);
 	while (!found && max-- && log_scan_next(&ls, &e)) {
-		if (e.peer != author || message_get(t, e.gid, &m)) continue;
-		if (str_eq(m.origin_id, id) || str_eq(m.id, id)) found = e.gid;
+		if (e.peer != author || message_get(t, e.gid, &m))
+			continue;
+		if (str_eq(m.origin_id, id) || str_eq(m.id, id))
+			found = e.gid;
 	}
 	log_scan_close(&ls);
 	return found;

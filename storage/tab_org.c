@@ -8,7 +8,8 @@ static struct str org_key(struct key *k, struct str domain, char kind, uint32_t 
 	key_init(k);
 	key_strz(k, domain);
 	key_u8(k, (uint8_t)kind);
-	if (id) key_u32(k, id);
+	if (id)
+		key_u32(k, id);
 	return key_str(k);
 }
 
@@ -44,7 +45,8 @@ static struct head head_get(struct txn *t, struct str domain)
 	struct str value;
 	struct recr r;
 
-	if (txn_get(t, TAB_ORG, org_key(&k, domain, 'v', 0), &value) || recr_open(&r, value)) return h;
+	if (txn_get(t, TAB_ORG, org_key(&k, domain, 'v', 0), &value) || recr_open(&r, value))
+		return h;
 	h.version = recr_u64(&r);
 	h.next_dept = (uint32_t)recr_u64(&r);
 	return h;
@@ -115,7 +117,8 @@ static int person_decode(struct str value, uint32_t account, struct org_person_r
 	struct recr r;
 	int err = recr_open(&r, value);
 
-	if (err) return err;
+	if (err)
+		return err;
 	*out = (struct org_person_rec){ .account = account };
 	out->number = recr_u64(&r);
 	out->dept = (uint32_t)recr_u64(&r);
@@ -153,10 +156,12 @@ void org_dept_each(struct txn *t, struct str domain, bool (*fn)(void *ctx, const
 	while (scan_next(&s)) {
 		struct recr r;
 		struct org_dept_rec d = { .id = id_of_key(s.key, prefix) };
-		if (!d.id || recr_open(&r, s.value)) continue;
+		if (!d.id || recr_open(&r, s.value))
+			continue;
 		d.parent = (uint32_t)recr_u64(&r);
 		d.name = recr_str(&r);
-		if (r.err == 0 && !fn(ctx, &d)) break;
+		if (r.err == 0 && !fn(ctx, &d))
+			break;
 	}
 	scan_close(&s);
 }
@@ -171,8 +176,10 @@ void org_person_each(struct txn *t, struct str domain, bool (*fn)(void *ctx, con
 	while (scan_next(&s)) {
 		struct org_person_rec p;
 		uint32_t id = id_of_key(s.key, prefix);
-		if (!id || person_decode(s.value, id, &p)) continue;
-		if (!fn(ctx, &p)) break;
+		if (!id || person_decode(s.value, id, &p))
+			continue;
+		if (!fn(ctx, &p))
+			break;
 	}
 	scan_close(&s);
 }

@@ -7,7 +7,8 @@ static struct str sm_key(struct key *k, struct str id, char part)
 {
 	key_init(k);
 	key_strz(k, id);
-	if (part) key_u8(k, (uint8_t)part);
+	if (part)
+		key_u8(k, (uint8_t)part);
 	return key_str(k);
 }
 
@@ -22,7 +23,8 @@ void sm_put(struct txn *t, struct str id, const struct sm_rec *r)
 	recw_u64(&w, r->credentials_epoch);
 	recw_str(&w, r->full_jid);
 	recw_u64(&w, r->expires_ms);
-	recw_u64(&w, (r->carbons ? 1u : 0) | (r->is_admin ? 2u : 0) | (r->wants_roster ? 4u : 0) | (r->available ? 8u : 0));
+	recw_u64(&w,
+		 (r->carbons ? 1u : 0) | (r->is_admin ? 2u : 0) | (r->wants_roster ? 4u : 0) | (r->available ? 8u : 0));
 	recw_u64(&w, (uint64_t)(r->priority + 128));
 	recw_str(&w, r->presence);
 	txn_put(t, TAB_SM, sm_key(&k, id, 0), recw_finish(&w), 0);
@@ -60,7 +62,8 @@ static int read_state(struct str value, struct sm_rec *out)
 	struct recr r;
 	int err = recr_open(&r, value);
 
-	if (err) return err;
+	if (err)
+		return err;
 	*out = (struct sm_rec){ 0 };
 	out->account = (uint32_t)recr_u64(&r);
 	out->credentials_epoch = (uint32_t)recr_u64(&r);
@@ -83,17 +86,21 @@ int sm_get(struct txn *t, struct str id, struct sm_rec *out, struct sm_counters 
 	struct recr r;
 	int err = txn_get(t, TAB_SM, sm_key(&k, id, 0), &value);
 
-	if (err) return err;
-	if ((err = read_state(value, out)) != 0) return err;
+	if (err)
+		return err;
+	if ((err = read_state(value, out)) != 0)
+		return err;
 	*out_counters = (struct sm_counters){ 0 };
 	if (txn_get(t, TAB_SM, sm_key(&k, id, 'c'), &value) == 0 && recr_open(&r, value) == 0) {
 		out_counters->in = (uint32_t)recr_u64(&r);
 		out_counters->out_acked = (uint32_t)recr_u64(&r);
 		out_counters->seen_ms = recr_u64(&r);
 	}
-	if (!out_queue) return 0;
+	if (!out_queue)
+		return 0;
 	*out_queue = STR_NONE;
-	if (txn_get(t, TAB_SM, sm_key(&k, id, 'q'), &value) == 0 && recr_open(&r, value) == 0) *out_queue = recr_str(&r);
+	if (txn_get(t, TAB_SM, sm_key(&k, id, 'q'), &value) == 0 && recr_open(&r, value) == 0)
+		*out_queue = recr_str(&r);
 	return 0;
 }
 
@@ -119,10 +126,12 @@ size_t sm_expire(struct txn *t, uint64_t before_ms)
 		struct str id = key_get_strz(&key);
 		struct sm_rec r;
 		struct sm_counters c;
-		if (key.n || id.n > SM_ID_LEN) continue;
+		if (key.n || id.n > SM_ID_LEN)
+			continue;
 		struct key k;
 		struct str value;
-		if (read_state(s.value, &r)) continue;
+		if (read_state(s.value, &r))
+			continue;
 		c.seen_ms = 0;
 		struct recr rr;
 		if (txn_get(t, TAB_SM, sm_key(&k, id, 'c'), &value) == 0 && recr_open(&rr, value) == 0) {
@@ -130,11 +139,13 @@ size_t sm_expire(struct txn *t, uint64_t before_ms)
 			recr_u64(&rr);
 			c.seen_ms = recr_u64(&rr);
 		}
-		if (r.expires_ms >= before_ms || c.seen_ms >= before_ms) continue;
+		if (r.expires_ms >= before_ms || c.seen_ms >= before_ms)
+			continue;
 		memcpy(ids[n], id.p, id.n);
 		ids[n++][id.n] = '\0';
 	}
 	scan_close(&s);
-	for (size_t i = 0; i < n; i++) sm_del(t, str_c(ids[i]));
+	for (size_t i = 0; i < n; i++)
+		sm_del(t, str_c(ids[i]));
 	return n;
 }

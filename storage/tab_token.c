@@ -34,8 +34,10 @@ int token_get(struct txn *t, const uint8_t hash[32], struct token_rec *out)
 	struct recr r;
 	int err = txn_get(t, TAB_TOKEN, main_key(&k, hash), &value);
 
-	if (err) return err;
-	if ((err = recr_open(&r, value)) != 0) return err;
+	if (err)
+		return err;
+	if ((err = recr_open(&r, value)) != 0)
+		return err;
 	*out = (struct token_rec){ 0 };
 	out->account_id = (uint32_t)recr_u64(&r);
 	out->kind = (enum token_kind)recr_u64(&r);
@@ -80,7 +82,8 @@ void token_delete(struct txn *t, const uint8_t hash[32])
 	struct token_rec r;
 	struct key k;
 
-	if (token_get(t, hash, &r) == 0) txn_del(t, TAB_TOKEN, account_index(&k, r.account_id, hash));
+	if (token_get(t, hash, &r) == 0)
+		txn_del(t, TAB_TOKEN, account_index(&k, r.account_id, hash));
 	txn_del(t, TAB_TOKEN, main_key(&k, hash));
 }
 
@@ -96,7 +99,8 @@ static size_t collect(struct txn *t, uint32_t account_id, struct str after, uint
 
 	scan_open(&s, t, TAB_TOKEN, p, after);
 	while (n < BATCH && scan_next(&s)) {
-		if (s.key.n != p.n + 32 || (after.p && str_eq(s.key, after))) continue;
+		if (s.key.n != p.n + 32 || (after.p && str_eq(s.key, after)))
+			continue;
 		memcpy(out[n++], s.key.p + p.n, 32);
 	}
 	scan_close(&s);
@@ -113,7 +117,8 @@ void token_each_of_account(struct txn *t, uint32_t account_id, token_each_fn *fn
 	while ((n = collect(t, account_id, after, hashes)) > 0) {
 		for (size_t i = 0; i < n; i++) {
 			struct token_rec r;
-			if (token_get(t, hashes[i], &r) == 0 && !fn(ctx, &r)) return;
+			if (token_get(t, hashes[i], &r) == 0 && !fn(ctx, &r))
+				return;
 		}
 		after = account_index(&last, account_id, hashes[n - 1]);
 	}
@@ -130,7 +135,8 @@ void token_delete_account(struct txn *t, uint32_t account_id, enum token_kind ki
 		after = account_index(&last, account_id, hashes[n - 1]);
 		for (size_t i = 0; i < n; i++) {
 			struct token_rec r;
-			if (kind == TOKEN_ANY || (token_get(t, hashes[i], &r) == 0 && r.kind == kind)) token_delete(t, hashes[i]);
+			if (kind == TOKEN_ANY || (token_get(t, hashes[i], &r) == 0 && r.kind == kind))
+				token_delete(t, hashes[i]);
 		}
 	}
 }

@@ -6,7 +6,9 @@
 #include "server/net/listener.h"
 #include <unistd.h>
 
-static const struct route *const tables[] = { page_routes, metrics_routes, org_routes, user_routes, server_routes, NULL };
+static const struct route *const tables[] = {
+	page_routes, metrics_routes, org_routes, user_routes, server_routes, NULL
+};
 static char *socket_path;
 
 static void accept_http(void *ctx, int fd)
@@ -36,13 +38,15 @@ int control_listen_unix(const char *path, struct err_msg *msg)
 {
 	int err = listener_open_unix(path, accept_http, listener_new(NULL, true), msg);
 
-	if (!err) socket_path = str_dup(str_c(path));
+	if (!err)
+		socket_path = str_dup(str_c(path));
 	return err;
 }
 
 void control_stop(void)
 {
-	if (socket_path) unlink(socket_path);
+	if (socket_path)
+		unlink(socket_path);
 	mem_free(socket_path);
 	socket_path = NULL;
 }

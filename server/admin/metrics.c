@@ -25,13 +25,19 @@ static uint64_t resident_bytes(void)
 	unsigned long size, resident = 0;
 	FILE *f = fopen("/proc/self/statm", "r");
 
-	if (f && fscanf(f, "%lu %lu", &size, &resident) != 2) resident = 0;
-	if (f) fclose(f);
+	if (f && fscanf(f, "%lu %lu", &size, &resident) != 2)
+		resident = 0;
+	if (f)
+		fclose(f);
 	return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-#define GET(name, expr) \
-	static double name(const struct sample *s) { (void)s; return (double)(expr); }
+#define GET(name, expr)                                                                                                \
+	static double name(const struct sample *s)                                                                     \
+	{                                                                                                              \
+		(void)s;                                                                                               \
+		return (double)(expr);                                                                                 \
+	}
 GET(connections, s->listener.open)
 GET(accepted, s->listener.accepted)
 GET(refused, s->listener.refused_rate + s->listener.refused_full)
@@ -94,8 +100,8 @@ static void metrics(struct http_request *rq)
 	buf_init(&b, 1u << 20);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const char *suffix = strcmp(rows[i].type, "counter") == 0 ? "_total" : "";
-		buf_printf(&b, "# HELP %s %s\n# TYPE %s %s\n%s%s %.10g\n", rows[i].name, rows[i].help, rows[i].name, rows[i].type, rows[i].name,
-			   suffix, rows[i].get(&s));
+		buf_printf(&b, "# HELP %s %s\n# TYPE %s %s\n%s%s %.10g\n", rows[i].name, rows[i].help, rows[i].name,
+			   rows[i].type, rows[i].name, suffix, rows[i].get(&s));
 	}
 	buf_lit(&b, "# EOF\n");
 	http_answer(rq, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8", buf_str(&b), NULL);
@@ -106,9 +112,14 @@ static void health(struct http_request *rq)
 {
 	int err = writer_health(im.writer);
 
-	if (err) answer_error(rq, 503, "storage", err == ERR_NO_SPACE ? "The disk is full: new messages are refused until there is space" : err_text(err));
-	else if (mem_pressure()) answer_error(rq, 503, "memory", "Memory is short: new sessions are refused");
-	else answer_json(rq, 200, STR("{\"status\":\"ok\"}\n"));
+	if (err)
+		answer_error(rq, 503, "storage",
+			     err == ERR_NO_SPACE ? "The disk is full: new messages are refused until there is space"
+						 : err_text(err));
+	else if (mem_pressure())
+		answer_error(rq, 503, "memory", "Memory is short: new sessions are refused");
+	else
+		answer_json(rq, 200, STR("{\"status\":\"ok\"}\n"));
 }
 
 const struct route metrics_routes[] = {

@@ -17,9 +17,9 @@ int archive_may_read(uint32_t reader, uint32_t owner)
 struct walk {
 	struct txn *t;
 	const struct archive_query *q;
-	uint64_t lo, hi;             /* inclusive */
-	uint64_t conv;               /* 0: all */
-	bool nobody;                 /* 'with' is nobody we know: empty */
+	uint64_t lo, hi; /* inclusive */
+	uint64_t conv;	 /* 0: all */
+	bool nobody;	 /* 'with' is nobody we know: empty */
 	struct log_scan ls;
 };
 
@@ -31,11 +31,13 @@ static void set_bounds(struct walk *w)
 	w->hi = q->before_gid ? q->before_gid - 1 : UINT64_MAX - 1;
 	if (q->start_us) {
 		uint64_t g = message_gid_at(w->t, q->start_us);
-		if (g > w->lo) w->lo = g;
+		if (g > w->lo)
+			w->lo = g;
 	}
 	if (q->end_us) {
 		uint64_t g = message_gid_at(w->t, q->end_us + 1);
-		if (g - 1 < w->hi) w->hi = g - 1;
+		if (g - 1 < w->hi)
+			w->hi = g - 1;
 	}
 }
 
@@ -49,8 +51,10 @@ static void walk_open(struct walk *w, struct txn *t, const struct archive_query 
 		w->nobody = peer == 0;
 		w->conv = conv_private(q->owner, peer);
 	}
-	if (w->lo > w->hi) w->nobody = true;
-	if (w->nobody) return;
+	if (w->lo > w->hi)
+		w->nobody = true;
+	if (w->nobody)
+		return;
 	uint64_t from = q->backwards ? (w->hi >= UINT64_MAX - 1 ? UINT64_MAX : w->hi) : w->lo;
 	log_scan_open(&w->ls, t, q->owner, w->conv, from, q->backwards);
 }
@@ -65,35 +69,43 @@ static bool shown(const struct walk *w, const struct log_entry *e)
 
 static bool walk_next(struct walk *w, struct log_entry *e)
 {
-	if (w->nobody) return false;
+	if (w->nobody)
+		return false;
 	while (log_scan_next(&w->ls, e)) {
 		if (e->gid < w->lo || e->gid > w->hi) {
-			if (w->q->backwards ? e->gid < w->lo : e->gid > w->hi) return false;
+			if (w->q->backwards ? e->gid < w->lo : e->gid > w->hi)
+				return false;
 			continue;
 		}
-		if (shown(w, e)) return true;
+		if (shown(w, e))
+			return true;
 	}
 	return false;
 }
 
 static void walk_close(struct walk *w)
 {
-	if (!w->nobody) log_scan_close(&w->ls);
+	if (!w->nobody)
+		log_scan_close(&w->ls);
 }
 
 /* A full JID in 'with' must be one end of the stanza. */
 static bool fits(const struct archive_query *q, const struct message_rec *m)
 {
-	return jid_is_none(&q->with) || jid_is_bare(&q->with) || str_eq(m->from, q->with.full) || str_eq(m->to, q->with.full);
+	return jid_is_none(&q->with) || jid_is_bare(&q->with) || str_eq(m->from, q->with.full) ||
+	       str_eq(m->to, q->with.full);
 }
 
-static void give(struct txn *t, const uint64_t *gids, const struct archive_query *q, archive_fn *fn, void *ctx, struct archive_page *out)
+static void give(struct txn *t, const uint64_t *gids, const struct archive_query *q, archive_fn *fn, void *ctx,
+		 struct archive_page *out)
 {
 	for (size_t i = 0; i < out->n; i++) {
 		struct message_rec m;
 		size_t k = q->backwards ? out->n - 1 - i : i;
-		if (message_get(t, gids[k], &m)) continue;
-		if (!out->first) out->first = m.gid;
+		if (message_get(t, gids[k], &m))
+			continue;
+		if (!out->first)
+			out->first = m.gid;
 		out->last = m.gid;
 		fn(ctx, &m);
 	}
@@ -107,11 +119,13 @@ int archive_read(struct txn *t, const struct archive_query *q, archive_fn *fn, v
 	int err = archive_may_read(q->reader, q->owner);
 
 	*out = (struct archive_page){ .complete = true };
-	if (err) return err;
+	if (err)
+		return err;
 	uint64_t *gids = mem_alloc(q->max * sizeof *gids + 1);
 	walk_open(&w, t, q);
 	while (walk_next(&w, &e)) {
-		if (!jid_is_none(&q->with) && !jid_is_bare(&q->with) && (message_get(t, e.gid, &m) || !fits(q, &m))) continue;
+		if (!jid_is_none(&q->with) && !jid_is_bare(&q->with) && (message_get(t, e.gid, &m) || !fits(q, &m)))
+			continue;
 		if (out->n == q->max) {
 			out->complete = false;
 			break;
@@ -131,7 +145,8 @@ size_t archive_count(struct txn *t, const struct archive_query *q, size_t max)
 	size_t n = 0;
 
 	walk_open(&w, t, q);
-	while (n < max && walk_next(&w, &e)) n++;
+	while (n < max && walk_next(&w, &e))
+		n++;
 	walk_close(&w);
 	return n;
 }
@@ -142,7 +157,8 @@ bool archive_has(struct txn *t, uint32_t owner, uint64_t gid)
 	struct log_entry e;
 
 	log_scan_open(&ls, t, owner, 0, gid, false);
-	bool found = log_scan_next(&ls, &e) && e.gid == gid && !(e.flags & ((e.flags & MESSAGE_INCOMING) ? MESSAGE_HIDDEN_RECIPIENT : MESSAGE_HIDDEN_AUTHOR));
+	bool found = log_scan_next(&ls, &e) && e.gid == gid &&
+		     !(e.flags & ((e.flags & MESSAGE_INCOMING) ? MESSAGE_HIDDEN_RECIPIENT : MESSAGE_HIDDEN_AUTHOR));
 	log_scan_close(&ls);
 	return found;
 }
@@ -150,7 +166,8 @@ bool archive_has(struct txn *t, uint32_t owner, uint64_t gid)
 static bool listed(const struct str *list, size_t n, struct str bare)
 {
 	for (size_t i = 0; i < n; i++)
-		if (str_eq(list[i], bare)) return true;
+		if (str_eq(list[i], bare))
+			return true;
 	return false;
 }
 
@@ -159,12 +176,17 @@ static bool hides(struct txn *t, uint32_t account, uint32_t other, struct str ot
 	struct mam_prefs *p;
 	bool hide;
 
-	if (!account || !mam_prefs_any(t, account)) return false;
+	if (!account || !mam_prefs_any(t, account))
+		return false;
 	p = NEW(struct mam_prefs);
-	if (!mam_prefs_get(t, account, p)) hide = false;
-	else if (listed(p->always, p->n_always, other_bare)) hide = false;
-	else if (listed(p->never, p->n_never, other_bare)) hide = true;
-	else hide = p->def == MAM_NEVER || (p->def == MAM_ROSTER && !presence_may_see(account, other));
+	if (!mam_prefs_get(t, account, p))
+		hide = false;
+	else if (listed(p->always, p->n_always, other_bare))
+		hide = false;
+	else if (listed(p->never, p->n_never, other_bare))
+		hide = true;
+	else
+		hide = p->def == MAM_NEVER || (p->def == MAM_ROSTER && !presence_may_see(account, other));
 	mem_free(p);
 	return hide;
 }
@@ -174,8 +196,10 @@ unsigned archive_hidden(uint32_t author, struct str author_bare, uint32_t recipi
 	struct txn *t = im_read();
 	unsigned flags = 0;
 
-	if (hides(t, author, recipient, recipient_bare)) flags |= MESSAGE_HIDDEN_AUTHOR;
-	if (hides(t, recipient, author, author_bare)) flags |= MESSAGE_HIDDEN_RECIPIENT;
+	if (hides(t, author, recipient, recipient_bare))
+		flags |= MESSAGE_HIDDEN_AUTHOR;
+	if (hides(t, recipient, author, author_bare))
+		flags |= MESSAGE_HIDDEN_RECIPIENT;
 	txn_commit(t);
 	return flags;
 }

@@ -54,7 +54,8 @@ static int remove_all(struct txn *t, uint32_t account)
 	do {
 		c->n = 0;
 		block_each(t, account, collect, c);
-		for (size_t i = 0; i < c->n; i++) block_del(t, account, c->v[i]);
+		for (size_t i = 0; i < c->n; i++)
+			block_del(t, account, c->v[i]);
 	} while (c->n);
 	arena_free(c->a);
 	mem_free(c);
@@ -66,15 +67,20 @@ static int apply_block(struct txn *t, struct write_op *op)
 	struct block_change *b = (struct block_change *)op;
 	size_t have = 0, new = 0;
 
-	if (b->remove && !b->n) return remove_all(t, b->account);
+	if (b->remove && !b->n)
+		return remove_all(t, b->account);
 	if (!b->remove) {
 		block_each(t, b->account, count_one, &have);
-		for (size_t i = 0; i < b->n; i++) new += !block_get(t, b->account, b->v[i]);
-		if (have + new > limits()->block_items) return ERR_LIMIT;
+		for (size_t i = 0; i < b->n; i++)
+			new += !block_get(t, b->account, b->v[i]);
+		if (have + new > limits()->block_items)
+			return ERR_LIMIT;
 	}
 	for (size_t i = 0; i < b->n; i++) {
-		if (b->remove) block_del(t, b->account, b->v[i]);
-		else block_put(t, b->account, b->v[i]);
+		if (b->remove)
+			block_del(t, b->account, b->v[i]);
+		else
+			block_put(t, b->account, b->v[i]);
 	}
 	return txn_error(t);
 }
@@ -90,7 +96,8 @@ struct write_op *block_op(uint32_t account, bool remove, const struct jid *v, si
 	b->remove = remove;
 	b->v = arena_zero(b->arena, (n + 1) * sizeof *b->v);
 	for (size_t i = 0; i < n; i++) /* each once, so that the limit counts them once */
-		if (!hash_put(seen, v[i].full, b)) b->v[b->n++] = arena_str(b->arena, v[i].full);
+		if (!hash_put(seen, v[i].full, b))
+			b->v[b->n++] = arena_str(b->arena, v[i].full);
 	hash_free(seen);
 	return &b->op;
 }

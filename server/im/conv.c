@@ -23,8 +23,10 @@ uint64_t conv_unread(struct txn *t, uint64_t conv, uint32_t me, uint64_t max)
 
 	log_scan_open(&ls, t, me, conv, UINT64_MAX, true);
 	while (n < max && log_scan_next(&ls, &e) && e.seq > read) {
-		if (e.peer == me) break; /* in a conversation's log peer is the author: what I wrote, I have read up to */
-		if (e.flags & MESSAGE_COUNTS) n++;
+		if (e.peer == me)
+			break; /* in a conversation's log peer is the author: what I wrote, I have read up to */
+		if (e.flags & MESSAGE_COUNTS)
+			n++;
 	}
 	log_scan_close(&ls);
 	return n;
@@ -42,8 +44,10 @@ static int apply_read(struct txn *t, struct write_op *op)
 	struct message_rec m;
 	int err = message_get(t, r->gid, &m);
 
-	if (err) return err;
-	if (m.conv != r->conv) return ERR_CONFLICT;
+	if (err)
+		return err;
+	if (m.conv != r->conv)
+		return ERR_CONFLICT;
 	cursor_set(t, r->me, r->conv, m.seq);
 	return txn_error(t);
 }

@@ -29,8 +29,9 @@ static bool takes_chat(const struct session *s)
 /* Sessions that asked for carbons and did not get the message itself. */
 static void received_carbons(struct user *u, struct outgoing *o, const struct session *except, bool bare)
 {
-	list_each_safe(s, &u->sessions, struct session, of_user) {
-		if (s == except || !s->carbons || !s->available || (bare && takes_chat(s))) continue;
+	list_each_safe (s, &u->sessions, struct session, of_user) {
+		if (s == except || !s->carbons || !s->available || (bare && takes_chat(s)))
+			continue;
 		o->carbon = CARBON_RECEIVED;
 		session_send(s, o);
 	}
@@ -42,8 +43,9 @@ static bool to_all(struct user *u, struct outgoing *o)
 {
 	bool taken = false;
 
-	list_each_safe(s, &u->sessions, struct session, of_user) {
-		if (!takes_chat(s)) continue;
+	list_each_safe (s, &u->sessions, struct session, of_user) {
+		if (!takes_chat(s))
+			continue;
 		session_send(s, o);
 		taken = true;
 	}
@@ -57,14 +59,18 @@ bool deliver_message(struct user *u, const struct message *m, uint64_t gid)
 
 	if (exact) {
 		session_send(exact, &o);
-		if (m->copy) received_carbons(u, &o, exact, false);
+		if (m->copy)
+			received_carbons(u, &o, exact, false);
 		return true;
 	}
 	/* RFC 6121 8.5.3.2: no such resource. Chat and normal fall back to the bare JID, the others are dropped. */
-	if (!jid_is_bare(&m->to) && m->type != MESSAGE_CHAT && m->type != MESSAGE_NORMAL) return false;
-	if (m->type == MESSAGE_ERROR || m->type == MESSAGE_GROUPCHAT) return false;
+	if (!jid_is_bare(&m->to) && m->type != MESSAGE_CHAT && m->type != MESSAGE_NORMAL)
+		return false;
+	if (m->type == MESSAGE_ERROR || m->type == MESSAGE_GROUPCHAT)
+		return false;
 	bool taken = to_all(u, &o);
-	if (m->copy && m->type != MESSAGE_HEADLINE) received_carbons(u, &o, NULL, true);
+	if (m->copy && m->type != MESSAGE_HEADLINE)
+		received_carbons(u, &o, NULL, true);
 	return taken;
 }
 
@@ -73,8 +79,9 @@ void deliver_sent_carbons(struct user *u, const struct session *sender, const st
 	struct outgoing o = outgoing_of(m, gid, u);
 
 	o.carbon = CARBON_SENT;
-	list_each_safe(s, &u->sessions, struct session, of_user)
-		if (s != sender && s->carbons && s->available) session_send(s, &o);
+	list_each_safe (s, &u->sessions, struct session, of_user)
+		if (s != sender && s->carbons && s->available)
+			session_send(s, &o);
 }
 
 static void send_stored(struct session *s, struct txn *t, uint64_t gid)
@@ -110,7 +117,8 @@ void deliver_waiting(struct session *s)
 
 	if (n) {
 		struct txn *t = im_read();
-		for (size_t i = 0; i < n; i++) send_stored(s, t, gids[i]);
+		for (size_t i = 0; i < n; i++)
+			send_stored(s, t, gids[i]);
 		txn_commit(t);
 	}
 	mem_free(gids);

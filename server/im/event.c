@@ -8,7 +8,10 @@
 
 #define OBSERVERS_MAX 16
 
-static struct { unsigned kinds; event_fn *fn; } observers[OBSERVERS_MAX];
+static struct {
+	unsigned kinds;
+	event_fn *fn;
+} observers[OBSERVERS_MAX];
 static unsigned n_observers;
 
 void event_observe(unsigned kinds, event_fn *fn)
@@ -21,7 +24,8 @@ void event_observe(unsigned kinds, event_fn *fn)
 void event_tell(const struct event *e)
 {
 	for (unsigned i = 0; i < n_observers; i++)
-		if (observers[i].kinds & 1u << e->kind) observers[i].fn(e);
+		if (observers[i].kinds & 1u << e->kind)
+			observers[i].fn(e);
 }
 
 static void arrived(void *data)

@@ -22,8 +22,10 @@ static void run_copy(struct mail *m)
 
 	mem_free(c);
 	s->fn(s->data);
-	if (atomic_fetch_sub_explicit(&s->left, 1, memory_order_acq_rel) > 1) return;
-	if (s->release) s->release(s->data);
+	if (atomic_fetch_sub_explicit(&s->left, 1, memory_order_acq_rel) > 1)
+		return;
+	if (s->release)
+		s->release(s->data);
 	mem_free(s);
 }
 
@@ -52,7 +54,8 @@ void fanout(void (*fn)(void *data), void *data, void (*release)(void *data))
 	unsigned n = threads_count();
 	struct shared *s = share(n, fn, data, release);
 
-	for (unsigned w = 0; w < n; w++) post_copy(w, s);
+	for (unsigned w = 0; w < n; w++)
+		post_copy(w, s);
 }
 
 void post_to(unsigned worker, void (*fn)(void *data), void *data, void (*release)(void *data))

@@ -14,7 +14,8 @@ struct batch_mail {
 bool im_is_our_domain(struct str domain)
 {
 	for (size_t i = 0; i < im.n_domains; i++)
-		if (str_eq_c(domain, im.domains[i])) return true;
+		if (str_eq_c(domain, im.domains[i]))
+			return true;
 	return false;
 }
 
@@ -45,7 +46,8 @@ int im_writer_start(void)
 
 void im_writer_stop(void)
 {
-	if (im.writer) writer_stop(im.writer);
+	if (im.writer)
+		writer_stop(im.writer);
 	im.writer = NULL;
 }
 

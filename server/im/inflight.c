@@ -19,10 +19,10 @@ struct entry {
 	bool confirmed;
 };
 struct inflight {
-	struct entry *v;   /* v[first .. n) are live, ascending gid */
+	struct entry *v; /* v[first .. n) are live, ascending gid */
 	size_t first, n, cap;
-	uint64_t cursor;   /* everything up to here is delivered */
-	uint64_t written;  /* what the table holds */
+	uint64_t cursor;  /* everything up to here is delivered */
+	uint64_t written; /* what the table holds */
 };
 
 /* Cursors on their way to the store: a user who comes back before the commit starts from there, not from the older one in the table. */
@@ -64,7 +64,8 @@ static void read_behind_cursor(struct user *u, struct inflight *f, struct txn *t
 
 	log_scan_open(&ls, t, u->id, 0, UINT64_MAX, true);
 	while (f->n < max && log_scan_next(&ls, &e) && e.gid > f->cursor)
-		if ((e.flags & MESSAGE_INCOMING) && !(e.flags & MESSAGE_RETRACTED)) push(f, e.gid);
+		if ((e.flags & MESSAGE_INCOMING) && !(e.flags & MESSAGE_RETRACTED))
+			push(f, e.gid);
 	log_scan_close(&ls);
 	for (size_t i = 0; i < f->n / 2; i++) { /* to ascending order */
 		struct entry swap = f->v[i];
@@ -80,7 +81,8 @@ void inflight_load(struct user *u)
 
 	f->cursor = f->written = account_get_delivered(t, u->id);
 	uint64_t newer = in_writing ? (uintptr_t)idmap_get(in_writing, u->id) : 0;
-	if (newer > f->cursor) f->cursor = newer;
+	if (newer > f->cursor)
+		f->cursor = newer;
 	read_behind_cursor(u, f, t);
 	txn_commit(t);
 	u->inflight = f;
@@ -105,8 +107,10 @@ static void cursor_done(struct write_op *op, int err, unsigned worker)
 	struct cursor_op *c = (struct cursor_op *)op;
 
 	(void)worker;
-	if (err) return; /* remembered, and written with the next one (row D06); lost with the process it means a message that comes twice */
-	if ((uintptr_t)idmap_get(in_writing, c->account) == c->gid) idmap_del(in_writing, c->account);
+	if (err)
+		return; /* remembered, and written with the next one (row D06); lost with the process it means a message that comes twice */
+	if ((uintptr_t)idmap_get(in_writing, c->account) == c->gid)
+		idmap_del(in_writing, c->account);
 }
 
 static void cursor_free(struct write_op *op)
@@ -118,12 +122,14 @@ static void write_cursor(struct user *u)
 {
 	struct inflight *f = u->inflight;
 
-	if (f->cursor == f->written) return;
+	if (f->cursor == f->written)
+		return;
 	struct cursor_op *c = NEW(struct cursor_op);
 	c->op = (struct write_op){ .apply = apply_cursor, .done = cursor_done, .free = cursor_free };
 	c->account = u->id;
 	c->gid = f->written = f->cursor;
-	if (!in_writing) in_writing = idmap_new();
+	if (!in_writing)
+		in_writing = idmap_new();
 	idmap_put(in_writing, u->id, (void *)(uintptr_t)c->gid);
 	im_write(&c->op);
 }
@@ -150,10 +156,14 @@ static void advance(struct user *u)
 	struct home *h = home();
 	uint64_t before = f->cursor;
 
-	while (f->first < f->n && f->v[f->first].confirmed) f->cursor = f->v[f->first++].gid;
-	if (f->cursor == before) return;
-	if (f->first == f->n) f->first = f->n = 0;
-	if (!list_empty(&u->link_dirty)) return;
+	while (f->first < f->n && f->v[f->first].confirmed)
+		f->cursor = f->v[f->first++].gid;
+	if (f->cursor == before)
+		return;
+	if (f->first == f->n)
+		f->first = f->n = 0;
+	if (!list_empty(&u->link_dirty))
+		return;
 	if (list_empty(&h->dirty)) {
 		h->dirty_timer.fire = write_dirty;
 		loop_timer(loop_self(), &h->dirty_timer, WRITE_DELAY_MS);
@@ -180,7 +190,8 @@ bool inflight_add(struct user *u, uint64_t gid)
 	struct inflight *f = u->inflight;
 
 	/* A message committed before the user was loaded, but completed after: the load has seen it already. */
-	if (gid <= f->cursor || (f->n > f->first && f->v[f->n - 1].gid >= gid)) return false;
+	if (gid <= f->cursor || (f->n > f->first && f->v[f->n - 1].gid >= gid))
+		return false;
 	push(f, gid);
 	return true;
 }
@@ -189,15 +200,18 @@ void inflight_hold(struct user *u, uint64_t gid)
 {
 	struct entry *e = find(u->inflight, gid);
 
-	if (e && e->holders < UINT16_MAX) e->holders++;
+	if (e && e->holders < UINT16_MAX)
+		e->holders++;
 }
 
 void inflight_confirm(struct user *u, uint64_t gid)
 {
 	struct entry *e = find(u->inflight, gid);
 
-	if (!e) return;
-	if (e->holders) e->holders--;
+	if (!e)
+		return;
+	if (e->holders)
+		e->holders--;
 	e->confirmed = true;
 	advance(u);
 }
@@ -206,7 +220,8 @@ void inflight_drop(struct user *u, uint64_t gid)
 {
 	struct entry *e = find(u->inflight, gid);
 
-	if (e && e->holders) e->holders--;
+	if (e && e->holders)
+		e->holders--;
 }
 
 size_t inflight_waiting(const struct user *u, uint64_t *out_gids, size_t max)
@@ -215,7 +230,8 @@ size_t inflight_waiting(const struct user *u, uint64_t *out_gids, size_t max)
 	size_t n = 0;
 
 	for (size_t i = f->first; i < f->n && n < max; i++)
-		if (!f->v[i].confirmed && !f->v[i].holders) out_gids[n++] = f->v[i].gid;
+		if (!f->v[i].confirmed && !f->v[i].holders)
+			out_gids[n++] = f->v[i].gid;
 	return n;
 }
 

@@ -23,22 +23,23 @@ const char *const message_type_names[] = { "normal", "chat", "groupchat", "headl
 
 struct message_op {
 	struct write_op op;
-	struct mail mail;            /* the direct way of transient messages */
-	struct message m;            /* slices point behind the struct */
+	struct mail mail; /* the direct way of transient messages */
+	struct message m; /* slices point behind the struct */
 	uint32_t author, recipient;
 	unsigned author_home, recipient_home;
-	uint64_t session;            /* number of the sender's session; 0: a service */
+	uint64_t session; /* number of the sender's session; 0: a service */
 	struct jid author_bare, recipient_bare;
 	struct sm_checkpoint sm;
 	message_done_fn *done;
 	void *ctx;
 	uint64_t gid;
-	bool duplicate;              /* origin-id seen before: acknowledged again, not delivered again (row D05) */
+	bool duplicate; /* origin-id seen before: acknowledged again, not delivered again (row D05) */
 };
 
 static struct str copy_str(char **to, struct str s)
 {
-	if (!s.p) return s;
+	if (!s.p)
+		return s;
 	memcpy(*to, s.p, s.n);
 	struct str c = str_of(*to, s.n);
 	*to += s.n;
@@ -61,7 +62,8 @@ static struct message_op *op_new(const struct message *m, const struct sm_checkp
 	o->m.tombstone = m->tombstone ? chunk_ref(m->tombstone) : NULL;
 	o->author_bare = jid_to_bare(o->m.from);
 	o->recipient_bare = jid_to_bare(o->m.to);
-	if (sm) o->sm = *sm;
+	if (sm)
+		o->sm = *sm;
 	return o;
 }
 
@@ -107,8 +109,10 @@ static int apply_message(struct txn *t, struct write_op *op)
 		int err = message_append(t, &r, clock_wall_us(), limits()->origin_ids);
 		o->gid = r.gid;
 		o->duplicate = err == ERR_EXISTS;
-		if (err && err != ERR_EXISTS) return err;
-		if (!o->duplicate) apply_reference(t, o, r.conv);
+		if (err && err != ERR_EXISTS)
+			return err;
+		if (!o->duplicate)
+			apply_reference(t, o, r.conv);
 	}
 	if (o->sm.id[0])
 		sm_put_counters(t, str_of(o->sm.id, SM_ID_LEN), &o->sm.counters);
@@ -119,8 +123,10 @@ static void at_recipient(struct message_op *o)
 {
 	struct user *u = user_find(jid_bare(&o->recipient_bare));
 
-	if (!u) return; /* away: the log keeps it, or it was worth nothing to somebody away */
-	if (o->gid && !inflight_add(u, o->gid)) return; /* came with the load of the user: delivering it here too would double it */
+	if (!u)
+		return; /* away: the log keeps it, or it was worth nothing to somebody away */
+	if (o->gid && !inflight_add(u, o->gid))
+		return; /* came with the load of the user: delivering it here too would double it */
 	deliver_message(u, &o->m, o->gid);
 }
 
@@ -130,9 +136,11 @@ static void at_author(struct message_op *o, int err)
 
 	if (u && !err && !o->duplicate && o->m.copy && o->author != o->recipient)
 		deliver_sent_carbons(u, session_by_number(o->session), &o->m, o->gid);
-	if (u && u->writing) u->writing--;
+	if (u && u->writing)
+		u->writing--;
 	if (err == ERR_IO || err == ERR_NO_SPACE)
-		log_error("store.refused", LERR(err), LC("text", "a message was refused to its sender: look after the disk of the data directory"));
+		log_error("store.refused", LERR(err),
+			  LC("text", "a message was refused to its sender: look after the disk of the data directory"));
 	o->done(o->ctx, err, o->gid);
 }
 
@@ -140,8 +148,10 @@ static void message_committed(struct write_op *op, int err, unsigned worker)
 {
 	struct message_op *o = (struct message_op *)op;
 
-	if (!err && !o->duplicate && worker == o->recipient_home) at_recipient(o);
-	if (worker == o->author_home) at_author(o, err);
+	if (!err && !o->duplicate && worker == o->recipient_home)
+		at_recipient(o);
+	if (worker == o->author_home)
+		at_author(o, err);
 }
 
 static void transient_arrived(struct mail *mail)
@@ -155,7 +165,8 @@ static void transient_arrived(struct mail *mail)
 /* Transient and nothing before it in the writer: straight to the recipient's home. */
 static void send_direct(struct message_op *o, struct session *session)
 {
-	if (session && o->m.copy && o->author != o->recipient) deliver_sent_carbons(session->user, session, &o->m, 0);
+	if (session && o->m.copy && o->author != o->recipient)
+		deliver_sent_carbons(session->user, session, &o->m, 0);
 	o->done(o->ctx, 0, 0);
 	o->mail.deliver = transient_arrived;
 	threads_post(o->recipient_home, &o->mail);
@@ -166,17 +177,21 @@ static void send_stored(struct message_op *o, struct session *session)
 	o->op.apply = apply_message;
 	o->op.done = message_committed;
 	o->op.free = op_free;
-	if (session) session->user->writing++;
+	if (session)
+		session->user->writing++;
 	im_write_to(&o->op, 1ull << o->author_home | 1ull << o->recipient_home);
 }
 
-void message_send(struct session *session, const struct message *m, const struct sm_checkpoint *sm, message_done_fn *done, void *ctx)
+void message_send(struct session *session, const struct message *m, const struct sm_checkpoint *sm,
+		  message_done_fn *done, void *ctx)
 {
 	struct jid to = jid_to_bare(m->to);
 	const struct peer *p = peer_get(&to);
 
-	if (!p->id) return done(ctx, ERR_NOT_FOUND, 0);
-	if (session && p->id != session->user->id && peer_blocks(p, &m->from)) return done(ctx, ERR_FORBIDDEN, 0);
+	if (!p->id)
+		return done(ctx, ERR_NOT_FOUND, 0);
+	if (session && p->id != session->user->id && peer_blocks(p, &m->from))
+		return done(ctx, ERR_FORBIDDEN, 0);
 	struct message_op *o = op_new(m, sm);
 	o->author = session ? session->user->id : 0;
 	o->recipient = p->id;
@@ -186,7 +201,8 @@ void message_send(struct session *session, const struct message *m, const struct
 	o->done = done;
 	o->ctx = ctx;
 	if (m->flags & MESSAGE_STORE)
-		o->m.flags |= archive_hidden(o->author, jid_bare(&o->author_bare), o->recipient, jid_bare(&o->recipient_bare));
+		o->m.flags |= archive_hidden(o->author, jid_bare(&o->author_bare), o->recipient,
+					     jid_bare(&o->recipient_bare));
 	if ((m->flags & MESSAGE_STORE) || (session && session->user->writing))
 		send_stored(o, session);
 	else

@@ -48,7 +48,8 @@ int opaque_parse(struct str s, uint64_t *out_gid)
 	uint8_t b[8];
 	uint32_t l = 0, r = 0;
 
-	if (s.n != OPAQUE_LEN || hex_decode(s, b, sizeof b) != sizeof b) return ERR_SYNTAX;
+	if (s.n != OPAQUE_LEN || hex_decode(s, b, sizeof b) != sizeof b)
+		return ERR_SYNTAX;
 	for (int i = 0; i < 4; i++) {
 		l = l << 8 | b[i];
 		r = r << 8 | b[4 + i];

@@ -21,12 +21,12 @@
 struct org {
 	atomic_uint refs;
 	struct arena *arena;
-	struct idmap *by_account;    /* -> struct org_person */
+	struct idmap *by_account; /* -> struct org_person */
 	struct org_person **people;
 	size_t n_people, cap_people;
 	struct org_dept **depts;
 	size_t n_depts, cap_depts;
-	uint64_t *versions;          /* per im.domains */
+	uint64_t *versions; /* per im.domains */
 };
 
 static org_observer_fn *observers[OBSERVERS_MAX];
@@ -36,7 +36,8 @@ static _Thread_local const struct org *current;
 
 void org_observe(org_observer_fn *fn)
 {
-	if (n_observers < OBSERVERS_MAX) observers[n_observers++] = fn;
+	if (n_observers < OBSERVERS_MAX)
+		observers[n_observers++] = fn;
 }
 
 const struct org *org_ref(const struct org *o)
@@ -49,7 +50,8 @@ void org_unref(const struct org *c)
 {
 	struct org *o = (struct org *)c;
 
-	if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) > 1) return;
+	if (!o || atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) > 1)
+		return;
 	idmap_free(o->by_account);
 	mem_free(o->people);
 	mem_free(o->depts);
@@ -64,16 +66,17 @@ struct build {
 	struct org *o;
 	struct txn *t;
 	struct str domain;
-	struct idmap *depts;         /* of this domain: id -> struct building_dept */
+	struct idmap *depts; /* of this domain: id -> struct building_dept */
 };
 struct building_dept {
-	struct org_dept d;           /* first */
+	struct org_dept d; /* first */
 	uint32_t parent_id;
 };
 
 static void *grow(void *v, size_t n, size_t *cap)
 {
-	if (n < *cap) return v;
+	if (n < *cap)
+		return v;
 	*cap = *cap ? *cap * 2 : 64;
 	return mem_realloc(v, *cap * sizeof(void *));
 }
@@ -98,7 +101,8 @@ static void link_dept(struct build *b, struct building_dept *d, unsigned depth)
 {
 	struct building_dept *parent = d->parent_id && depth < DEPTH_MAX ? idmap_get(b->depts, d->parent_id) : NULL;
 
-	if (d->d.path.p) return;
+	if (d->d.path.p)
+		return;
 	if (parent) {
 		link_dept(b, parent, depth + 1);
 		d->d.parent = &parent->d;
@@ -117,7 +121,8 @@ static bool add_person(void *ctx, const struct org_person_rec *r)
 	struct account_rec acc;
 	struct building_dept *d = r->dept ? idmap_get(b->depts, r->dept) : NULL;
 
-	if (account_get_by_id(b->t, r->account, &acc) || acc.disabled) return true;
+	if (account_get_by_id(b->t, r->account, &acc) || acc.disabled)
+		return true;
 	struct org_person *p = ARENA_NEW(o->arena, struct org_person);
 	p->account = r->account;
 	p->number = r->number;
@@ -139,8 +144,10 @@ static int person_order(const void *a, const void *b)
 	const struct org_person *x = *(const struct org_person *const *)a, *y = *(const struct org_person *const *)b;
 	int c = str_cmp(jid_domain(&x->jid), jid_domain(&y->jid));
 
-	if (!c) c = str_cmp(x->dept ? x->dept->path : STR(""), y->dept ? y->dept->path : STR(""));
-	if (!c) c = str_cmp(x->full_name, y->full_name);
+	if (!c)
+		c = str_cmp(x->dept ? x->dept->path : STR(""), y->dept ? y->dept->path : STR(""));
+	if (!c)
+		c = str_cmp(x->full_name, y->full_name);
 	return c ? c : str_cmp(x->jid.full, y->jid.full);
 }
 
@@ -151,7 +158,8 @@ static void add_domain(struct org *o, struct txn *t, size_t index)
 
 	o->versions[index] = org_version_get(t, b.domain);
 	org_dept_each(t, b.domain, add_dept, &b);
-	for (size_t i = from; i < o->n_depts; i++) link_dept(&b, (struct building_dept *)o->depts[i], 0);
+	for (size_t i = from; i < o->n_depts; i++)
+		link_dept(&b, (struct building_dept *)o->depts[i], 0);
 	org_person_each(t, b.domain, add_person, &b);
 	idmap_free(b.depts);
 }
@@ -165,10 +173,13 @@ static struct org *build(int *out_err)
 	o->arena = arena_new(65536);
 	o->by_account = idmap_new();
 	o->versions = mem_zero((im.n_domains + 1) * sizeof *o->versions);
-	for (size_t i = 0; i < im.n_domains; i++) add_domain(o, t, i);
+	for (size_t i = 0; i < im.n_domains; i++)
+		add_domain(o, t, i);
 	*out_err = txn_commit(t);
-	if (o->n_people) qsort(o->people, o->n_people, sizeof *o->people, person_order);
-	for (size_t i = 0; i < o->n_people; i++) o->people[i]->index = i;
+	if (o->n_people)
+		qsort(o->people, o->n_people, sizeof *o->people, person_order);
+	for (size_t i = 0; i < o->n_people; i++)
+		o->people[i]->index = i;
 	return o;
 }
 
@@ -179,7 +190,8 @@ int org_load(struct err_msg *msg)
 
 	if (err) {
 		org_unref(o);
-		return err_set(msg, err, "the company structure cannot be read: %s; run vestnikctl check", err_text(err));
+		return err_set(msg, err, "the company structure cannot be read: %s; run vestnikctl check",
+			       err_text(err));
 	}
 	first = o;
 	return 0;
@@ -201,7 +213,8 @@ static void swap(void *data)
 	const struct org *before = current;
 
 	current = org_ref(data);
-	for (unsigned i = 0; i < n_observers; i++) observers[i](before, current);
+	for (unsigned i = 0; i < n_observers; i++)
+		observers[i](before, current);
 	org_unref(before);
 }
 
@@ -234,7 +247,8 @@ const struct org *org_current(void)
 uint64_t org_version(const struct org *o, struct str domain)
 {
 	for (size_t i = 0; i < im.n_domains; i++)
-		if (str_eq_c(domain, im.domains[i])) return o->versions[i];
+		if (str_eq_c(domain, im.domains[i]))
+			return o->versions[i];
 	return 0;
 }
 
@@ -246,7 +260,8 @@ const struct org_person *org_person(const struct org *o, uint32_t account)
 const struct org_person *org_person_by_number(const struct org *o, struct str domain, uint64_t number)
 {
 	for (size_t i = 0; i < o->n_people; i++)
-		if (o->people[i]->number == number && str_eq(jid_domain(&o->people[i]->jid), domain)) return o->people[i];
+		if (o->people[i]->number == number && str_eq(jid_domain(&o->people[i]->jid), domain))
+			return o->people[i];
 	return NULL;
 }
 
@@ -264,7 +279,8 @@ const struct org_dept *const *org_depts(const struct org *o, size_t *out_n)
 
 bool org_person_visible(const struct org_person *v, const struct org_person *s)
 {
-	if (!v || !s || v == s || !str_eq(jid_domain(&v->jid), jid_domain(&s->jid))) return false;
+	if (!v || !s || v == s || !str_eq(jid_domain(&v->jid), jid_domain(&s->jid)))
+		return false;
 	switch (im.visibility) {
 	case VISIBLE_COMPANY: return true;
 	case VISIBLE_BRANCH: return v->dept && s->dept && v->dept->branch == s->dept->branch;

@@ -40,9 +40,9 @@ struct import {
 	struct buf report;
 	struct row *rows, *last;
 	size_t n_rows;
-	struct hash *by_login;       /* local -> struct row */
+	struct hash *by_login; /* local -> struct row */
 	struct idmap *by_number, *seen_accounts;
-	struct txn *reading;         /* while the plan is made */
+	struct txn *reading; /* while the plan is made */
 	struct row **to_derive;
 	size_t n_derive;
 	atomic_size_t next_derive;
@@ -61,8 +61,10 @@ static void import_free(struct import *i)
 	hash_free(i->by_login);
 	idmap_free(i->by_number);
 	idmap_free(i->seen_accounts);
-	for (struct row *r = i->rows; r; r = r->next) secret_wipe(r->keys, sizeof r->keys);
-	if (i->in.csv.n) secret_wipe((void *)i->in.csv.p, i->in.csv.n);
+	for (struct row *r = i->rows; r; r = r->next)
+		secret_wipe(r->keys, sizeof r->keys);
+	if (i->in.csv.n)
+		secret_wipe((void *)i->in.csv.p, i->in.csv.n);
 	mem_free(i->to_derive);
 	mem_free(i->missing);
 	buf_clear(&i->report);
@@ -81,18 +83,23 @@ static void finish(struct import *i)
 
 static bool yes(struct str s)
 {
-	return str_ieq(s, STR("yes")) || str_ieq(s, STR("true")) || str_eq_c(s, "1") || str_ieq(s, STR("y")) || str_eq_c(s, "да");
+	return str_ieq(s, STR("yes")) || str_ieq(s, STR("true")) || str_eq_c(s, "1") || str_ieq(s, STR("y")) ||
+	       str_eq_c(s, "да");
 }
 
 static int take_number(struct row *r, struct import *i, struct str text, struct err_msg *msg)
 {
 	struct row *other;
 
-	if (!text.n) return 0;
+	if (!text.n)
+		return 0;
 	if (str_u64(text, INT64_MAX, &r->person.number))
-		return err_set(msg, ERR_SYNTAX, "line %zu: id \"%.*s\" is not a number", r->line, STR_ARG(str_of(text.p, text.n < 40 ? text.n : 40)));
+		return err_set(msg, ERR_SYNTAX, "line %zu: id \"%.*s\" is not a number", r->line,
+			       STR_ARG(str_of(text.p, text.n < 40 ? text.n : 40)));
 	other = idmap_put(i->by_number, r->person.number, r);
-	if (other) return err_set(msg, ERR_CONFLICT, "line %zu: id %llu is used on line %zu already", r->line, (unsigned long long)r->person.number, other->line);
+	if (other)
+		return err_set(msg, ERR_CONFLICT, "line %zu: id %llu is used on line %zu already", r->line,
+			       (unsigned long long)r->person.number, other->line);
 	return 0;
 }
 
@@ -103,13 +110,17 @@ static int plan_row(void *ctx, size_t line, const struct str v[COLUMNS], struct 
 
 	r->line = line;
 	if (jid_prep_local(i->arena, v[COL_LOGIN], &r->local) || str_find(r->local, '@') >= 0)
-		return err_set(msg, ERR_SYNTAX, "line %zu: login \"%.*s\" has characters that no address may have", line, STR_ARG(v[COL_LOGIN]));
+		return err_set(msg, ERR_SYNTAX, "line %zu: login \"%.*s\" has characters that no address may have",
+			       line, STR_ARG(v[COL_LOGIN]));
 	r->local = arena_str(i->arena, r->local);
 	if ((other = hash_put(i->by_login, r->local, r)) != NULL)
-		return err_set(msg, ERR_CONFLICT, "line %zu: login %.*s is on line %zu already", line, STR_ARG(r->local), other->line);
-	if (!v[COL_NAME].n) return err_set(msg, ERR_SYNTAX, "line %zu: full_name is empty", line);
+		return err_set(msg, ERR_CONFLICT, "line %zu: login %.*s is on line %zu already", line,
+			       STR_ARG(r->local), other->line);
+	if (!v[COL_NAME].n)
+		return err_set(msg, ERR_SYNTAX, "line %zu: full_name is empty", line);
 	int err = take_number(r, i, v[COL_ID], msg);
-	if (err) return err;
+	if (err)
+		return err;
 	r->password = arena_str(i->arena, v[COL_PASSWORD]);
 	r->dept = arena_str(i->arena, v[COL_DEPT]);
 	r->person.head = yes(v[COL_HEAD]);
@@ -117,8 +128,10 @@ static int plan_row(void *ctx, size_t line, const struct str v[COLUMNS], struct 
 	r->person.position = arena_str(i->arena, v[COL_POSITION]);
 	r->person.email = arena_str(i->arena, v[COL_EMAIL]);
 	r->person.phone = arena_str(i->arena, v[COL_PHONE]);
-	if (i->last) i->last->next = r;
-	else i->rows = r;
+	if (i->last)
+		i->last->next = r;
+	else
+		i->rows = r;
 	i->last = r;
 	i->n_rows++;
 	return 0;
@@ -127,7 +140,7 @@ static int plan_row(void *ctx, size_t line, const struct str v[COLUMNS], struct 
 /* Departments of the store by their path with slashes, as the file writes them. */
 struct dept_table {
 	struct arena *a;
-	struct idmap *by_id;         /* -> struct dept */
+	struct idmap *by_id; /* -> struct dept */
 	struct hash *by_path;
 	struct dept *all;
 };
@@ -155,8 +168,10 @@ static struct str dept_path(struct dept_table *t, struct dept *d, unsigned depth
 {
 	struct dept *parent = d->rec.parent && depth < 64 ? idmap_get(t->by_id, d->rec.parent) : NULL;
 
-	if (d->path.p) return d->path;
-	d->path = parent ? arena_cat(t->a, dept_path(t, parent, depth + 1), STR("/"), d->rec.name, STR_NONE) : d->rec.name;
+	if (d->path.p)
+		return d->path;
+	d->path = parent ? arena_cat(t->a, dept_path(t, parent, depth + 1), STR("/"), d->rec.name, STR_NONE)
+			 : d->rec.name;
 	hash_put(t->by_path, d->path, d);
 	return d->path;
 }
@@ -168,7 +183,8 @@ static void depts_read(struct dept_table *t, struct txn *txn, struct str domain)
 	t->by_path = hash_new();
 	t->all = NULL;
 	org_dept_each(txn, domain, collect_dept, t);
-	for (struct dept *d = t->all; d; d = d->next) dept_path(t, d, 0);
+	for (struct dept *d = t->all; d; d = d->next)
+		dept_path(t, d, 0);
 }
 
 static void depts_free(struct dept_table *t)
@@ -183,18 +199,20 @@ static struct str clean_path(struct arena *a, struct str path)
 {
 	struct str rest = path, part, out = STR_NONE;
 
-	if (!path.n) return STR("");
+	if (!path.n)
+		return STR("");
 	while (str_split(&rest, '/', &part)) {
 		part = str_trim(part);
-		if (part.n) out = out.p ? arena_cat(a, out, STR("/"), part, STR_NONE) : part;
+		if (part.n)
+			out = out.p ? arena_cat(a, out, STR("/"), part, STR_NONE) : part;
 	}
 	return out.p ? out : STR("");
 }
 
 static bool same_person(const struct org_person_rec *a, const struct org_person_rec *b)
 {
-	return a->number == b->number && a->head == b->head && str_eq(a->full_name, b->full_name) && str_eq(a->position, b->position) &&
-	       str_eq(a->email, b->email) && str_eq(a->phone, b->phone);
+	return a->number == b->number && a->head == b->head && str_eq(a->full_name, b->full_name) &&
+	       str_eq(a->position, b->position) && str_eq(a->email, b->email) && str_eq(a->phone, b->phone);
 }
 
 static void compare(struct import *i, struct row *r, struct txn *t, struct dept_table *depts)
@@ -208,18 +226,22 @@ static void compare(struct import *i, struct row *r, struct txn *t, struct dept_
 	} else {
 		r->person.account = acc.id;
 		idmap_put(i->seen_accounts, acc.id, r);
-		bool same = !acc.disabled && org_person_get(t, i->in.domain, acc.id, &old) == 0 && same_person(&old, &r->person) &&
-			    old.dept == (d ? d->rec.id : 0) && (d || !r->dept.n);
+		bool same = !acc.disabled && org_person_get(t, i->in.domain, acc.id, &old) == 0 &&
+			    same_person(&old, &r->person) && old.dept == (d ? d->rec.id : 0) && (d || !r->dept.n);
 		r->action = same ? SAME : CHANGE;
 	}
 	static const char *const words[] = { "", "add", "change" };
-	if (r->action == SAME) i->result.unchanged++;
-	else if (r->action == ADD) i->result.added++;
-	else i->result.changed++;
+	if (r->action == SAME)
+		i->result.unchanged++;
+	else if (r->action == ADD)
+		i->result.added++;
+	else
+		i->result.changed++;
 	if (r->action != SAME)
-		buf_printf(&i->report, "%s %.*s: %.*s, %.*s\n", words[r->action], STR_ARG(r->local), STR_ARG(r->person.full_name),
-			   STR_ARG(r->dept.n ? r->dept : STR("no department")));
-	if (r->action == ADD && r->password.n) i->n_derive++;
+		buf_printf(&i->report, "%s %.*s: %.*s, %.*s\n", words[r->action], STR_ARG(r->local),
+			   STR_ARG(r->person.full_name), STR_ARG(r->dept.n ? r->dept : STR("no department")));
+	if (r->action == ADD && r->password.n)
+		i->n_derive++;
 }
 
 static bool find_missing(void *ctx, const struct org_person_rec *p)
@@ -227,14 +249,17 @@ static bool find_missing(void *ctx, const struct org_person_rec *p)
 	struct import *i = ctx;
 	struct account_rec acc;
 
-	if (idmap_get(i->seen_accounts, p->account)) return true;
-	if (account_get_by_id(i->reading, p->account, &acc) || acc.disabled) return true; /* left already: a second run changes nothing */
+	if (idmap_get(i->seen_accounts, p->account))
+		return true;
+	if (account_get_by_id(i->reading, p->account, &acc) || acc.disabled)
+		return true; /* left already: a second run changes nothing */
 	if (i->n_missing == i->cap_missing) {
 		i->cap_missing = i->cap_missing ? 2 * i->cap_missing : 64;
 		i->missing = mem_realloc(i->missing, i->cap_missing * sizeof *i->missing);
 	}
 	i->missing[i->n_missing++] = p->account;
-	buf_printf(&i->report, "%s %.*s: not in the file\n", i->in.disable_missing ? "disable" : "missing", STR_ARG(p->full_name));
+	buf_printf(&i->report, "%s %.*s: not in the file\n", i->in.disable_missing ? "disable" : "missing",
+		   STR_ARG(p->full_name));
 	return true;
 }
 
@@ -244,7 +269,9 @@ static void warn_look_alikes(struct import *i)
 
 	for (struct row *r = i->rows; r; r = r->next) { /* row I05; HR is believed, but told */
 		struct row *other = hash_put(skeletons, jid_skeleton(i->arena, r->local), r);
-		if (other) buf_printf(&i->report, "warning line %zu: login %.*s looks like %.*s\n", r->line, STR_ARG(r->local), STR_ARG(other->local));
+		if (other)
+			buf_printf(&i->report, "warning line %zu: login %.*s looks like %.*s\n", r->line,
+				   STR_ARG(r->local), STR_ARG(other->local));
 	}
 	hash_free(skeletons);
 }
@@ -256,7 +283,8 @@ static void plan_run(struct job *j)
 	struct dept_table depts;
 
 	res->err = org_csv_parse(i->in.csv, plan_row, i, &res->msg);
-	if (res->err) return;
+	if (res->err)
+		return;
 	struct txn *t = im_read();
 	depts_read(&depts, t, i->in.domain);
 	for (struct row *r = i->rows; r; r = r->next) {
@@ -269,7 +297,8 @@ static void plan_run(struct job *j)
 	res->missing = i->n_missing;
 	depts_free(&depts);
 	res->err = txn_commit(t);
-	if (res->err) err_set(&res->msg, res->err, "the store cannot be read: %s", err_text(res->err));
+	if (res->err)
+		err_set(&res->msg, res->err, "the store cannot be read: %s", err_text(res->err));
 	warn_look_alikes(i);
 }
 
@@ -283,7 +312,8 @@ static void derive_run(struct job *j)
 	while ((n = atomic_fetch_add(&i->next_derive, 1)) < i->n_derive) {
 		struct row *r = i->to_derive[n];
 		r->has_keys = auth_keys_for_password(r->password, im.scram_iterations, r->keys) == 0;
-		if (!r->has_keys) atomic_store(&i->derive_err, (int)r->line);
+		if (!r->has_keys)
+			atomic_store(&i->derive_err, (int)r->line);
 	}
 }
 
@@ -295,7 +325,8 @@ static void derive_done(struct job *j)
 	struct import *i = d->im;
 
 	mem_free(d);
-	if (--i->derivers == 0) submit(i);
+	if (--i->derivers == 0)
+		submit(i);
 }
 
 static void derive(struct import *i)
@@ -304,7 +335,8 @@ static void derive(struct import *i)
 
 	i->to_derive = mem_alloc(i->n_derive * sizeof(struct row *) + 1);
 	for (struct row *r = i->rows; r; r = r->next)
-		if (r->action == ADD && r->password.n) i->to_derive[n++] = r;
+		if (r->action == ADD && r->password.n)
+			i->to_derive[n++] = r;
 	i->n_derive = n;
 	unsigned jobs = n ? threads_count() : 0;
 	for (unsigned k = 0; k < jobs; k++) {
@@ -312,13 +344,19 @@ static void derive(struct import *i)
 		d->im = i;
 		d->job.run = derive_run;
 		d->job.done = derive_done;
-		if (helpers_submit(&d->job)) mem_free(d);
-		else i->derivers++;
+		if (helpers_submit(&d->job))
+			mem_free(d);
+		else
+			i->derivers++;
 	}
-	if (i->derivers) return;
-	if (n) i->result.err = err_set(&i->result.msg, ERR_AGAIN, "the server is busy; repeat the import in a moment");
-	if (n) finish(i);
-	else submit(i);
+	if (i->derivers)
+		return;
+	if (n)
+		i->result.err = err_set(&i->result.msg, ERR_AGAIN, "the server is busy; repeat the import in a moment");
+	if (n)
+		finish(i);
+	else
+		submit(i);
 }
 
 static void plan_done(struct job *j)
@@ -326,8 +364,10 @@ static void plan_done(struct job *j)
 	struct import *i = list_entry(j, struct import, job);
 	struct org_import_result *r = &i->result;
 
-	if (r->err || i->in.dry_run || (!r->added && !r->changed && !(i->in.disable_missing && r->missing))) finish(i);
-	else derive(i);
+	if (r->err || i->in.dry_run || (!r->added && !r->changed && !(i->in.disable_missing && r->missing)))
+		finish(i);
+	else
+		derive(i);
 }
 
 /* ---- step 3: write ---- */
@@ -338,10 +378,13 @@ static uint32_t dept_ensure(struct dept_table *t, struct txn *txn, struct import
 	struct dept *d = path.n ? hash_get(t->by_path, path) : NULL;
 	ptrdiff_t slash = -1;
 
-	if (!path.n) return 0;
-	if (d) return d->rec.id;
+	if (!path.n)
+		return 0;
+	if (d)
+		return d->rec.id;
 	for (size_t k = 0; k < path.n; k++)
-		if (path.p[k] == '/') slash = (ptrdiff_t)k;
+		if (path.p[k] == '/')
+			slash = (ptrdiff_t)k;
 	d = ARENA_NEW(t->a, struct dept);
 	d->rec.parent = slash > 0 ? dept_ensure(t, txn, i, str_of(path.p, (size_t)slash)) : 0;
 	d->rec.id = org_next_dept(txn, i->in.domain);
@@ -361,7 +404,8 @@ static bool mark_used(void *ctx, const struct org_person_rec *p)
 {
 	struct dept_table *t = ctx;
 
-	for (struct dept *d = p->dept ? idmap_get(t->by_id, p->dept) : NULL; d && !d->used; d = d->rec.parent ? idmap_get(t->by_id, d->rec.parent) : NULL)
+	for (struct dept *d = p->dept ? idmap_get(t->by_id, p->dept) : NULL; d && !d->used;
+	     d = d->rec.parent ? idmap_get(t->by_id, d->rec.parent) : NULL)
 		d->used = true;
 	return true;
 }
@@ -383,13 +427,16 @@ static int write_row(struct import *i, struct row *r, struct txn *t, struct dept
 	int err = 0;
 
 	if (r->action == ADD) {
-		struct account_op op = { .domain = i->in.domain, .local = r->local, .actor = i->in.actor, .directory_owned = false };
+		struct account_op op = {
+			.domain = i->in.domain, .local = r->local, .actor = i->in.actor, .directory_owned = false
+		};
 		err = account_add_in(t, &op, r->has_keys ? r->keys : NULL, &p.account);
 	} else if (account_get_by_id(t, p.account, &acc) == 0 && acc.disabled) {
 		acc.disabled = false;
 		account_put(t, &acc);
 	}
-	if (err) return err;
+	if (err)
+		return err;
 	p.dept = dept_ensure(depts, t, i, r->dept);
 	org_person_put(t, i->in.domain, &p);
 	return 0;
@@ -399,7 +446,8 @@ static void disable_one(struct txn *t, struct import *i, uint32_t id)
 {
 	struct account_rec acc;
 
-	if (account_get_by_id(t, id, &acc) || acc.disabled) return;
+	if (account_get_by_id(t, id, &acc) || acc.disabled)
+		return;
 	acc.disabled = true;
 	acc.credentials_epoch++;
 	account_put(t, &acc);
@@ -415,17 +463,24 @@ static int apply_import(struct txn *t, struct write_op *op)
 	i->result.departments_added = i->result.departments_removed = i->result.disabled = 0; /* the op may run twice */
 	depts_read(&depts, t, i->in.domain);
 	for (struct row *r = i->rows; r && !err; r = r->next)
-		if (r->action != SAME) err = write_row(i, r, t, &depts);
+		if (r->action != SAME)
+			err = write_row(i, r, t, &depts);
 	if (i->in.disable_missing)
-		for (size_t k = 0; k < i->n_missing; k++) disable_one(t, i, i->missing[k]);
+		for (size_t k = 0; k < i->n_missing; k++)
+			disable_one(t, i, i->missing[k]);
 	remove_empty_depts(&depts, t, i);
 	depts_free(&depts);
 	org_version_raise(t, i->in.domain);
 	char detail[160];
-	snprintf(detail, sizeof detail, "added %zu, changed %zu, disabled %zu", i->result.added, i->result.changed, i->result.disabled);
-	audit_add(t, &(struct audit_rec){ .time_ms = clock_wall_ms(), .actor = i->in.actor, .action = STR("org.import"), .target = i->in.domain,
+	snprintf(detail, sizeof detail, "added %zu, changed %zu, disabled %zu", i->result.added, i->result.changed,
+		 i->result.disabled);
+	audit_add(t, &(struct audit_rec){ .time_ms = clock_wall_ms(),
+					  .actor = i->in.actor,
+					  .action = STR("org.import"),
+					  .target = i->in.domain,
 					  .detail = str_c(detail) });
-	if (err) txn_fail(t, err); /* somebody made the account meanwhile: nothing of this import stays */
+	if (err)
+		txn_fail(t, err); /* somebody made the account meanwhile: nothing of this import stays */
 	return err;
 }
 
@@ -436,7 +491,8 @@ static void announce_disabled(struct import *i)
 
 	for (size_t k = 0; k < i->n_missing; k++) {
 		struct account_rec acc;
-		if (account_get_by_id(t, i->missing[k], &acc) || !acc.disabled) continue;
+		if (account_get_by_id(t, i->missing[k], &acc) || !acc.disabled)
+			continue;
 		struct jid j = jid_make(a, acc.local, acc.domain, STR_NONE);
 		account_announce(j.full, acc.id, ACCOUNT_DISABLED, acc.credentials_epoch, 0);
 	}
@@ -450,11 +506,13 @@ static void import_written(struct write_op *op, int err, unsigned worker)
 
 	(void)worker;
 	if (err) {
-		i->result.err = err_set(&i->result.msg, err, "the import was not written: %s; nothing has changed", err_text(err));
+		i->result.err = err_set(&i->result.msg, err, "the import was not written: %s; nothing has changed",
+					err_text(err));
 		return;
 	}
 	peer_forget_all();
-	if (i->in.disable_missing) announce_disabled(i);
+	if (i->in.disable_missing)
+		announce_disabled(i);
 	org_reload();
 }
 
@@ -468,7 +526,8 @@ static void submit(struct import *i)
 	int line = atomic_load(&i->derive_err);
 
 	if (line) {
-		i->result.err = err_set(&i->result.msg, ERR_SYNTAX, "line %d: the password has characters that are not allowed (RFC 4013)", line);
+		i->result.err = err_set(&i->result.msg, ERR_SYNTAX,
+					"line %d: the password has characters that are not allowed (RFC 4013)", line);
 		finish(i);
 		return;
 	}
@@ -494,7 +553,8 @@ void org_import_start(const struct org_import_request *rq, org_import_fn *done, 
 	i->job.run = plan_run;
 	i->job.done = plan_done;
 	int err = helpers_submit(&i->job);
-	if (!err) return;
+	if (!err)
+		return;
 	i->result.err = err_set(&i->result.msg, err, "the server is busy; repeat the import in a moment");
 	finish(i);
 }

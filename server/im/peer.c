@@ -21,8 +21,10 @@ static void cache_clear(void)
 	void *v;
 	struct str key;
 
-	if (!cache) return;
-	while (hash_next(cache, &pos, &key, &v)) mem_free(v);
+	if (!cache)
+		return;
+	while (hash_next(cache, &pos, &key, &v))
+		mem_free(v);
 	hash_free(cache);
 	cache = NULL;
 }
@@ -54,7 +56,8 @@ static struct peer *peer_load(const struct jid *bare)
 		p->disabled = rec.disabled;
 		p->has_blocks = p->id && block_any(t, p->id);
 	}
-	if (txn_commit(t)) cache_generation = 0; /* not read is not the same as absent: asked anew next time (row D06) */
+	if (txn_commit(t))
+		cache_generation = 0; /* not read is not the same as absent: asked anew next time (row D06) */
 	return p;
 }
 
@@ -66,9 +69,11 @@ const struct peer *peer_get(const struct jid *bare)
 		cache_clear();
 		cache_generation = now;
 	}
-	if (!cache) cache = hash_new();
+	if (!cache)
+		cache = hash_new();
 	struct peer *p = hash_get(cache, jid_bare(bare));
-	if (p) return p;
+	if (p)
+		return p;
 	p = peer_load(bare);
 	hash_put(cache, p->bare, p);
 	return p;
@@ -76,9 +81,11 @@ const struct peer *peer_get(const struct jid *bare)
 
 bool peer_blocks(const struct peer *p, const struct jid *who)
 {
-	if (!p->id || !p->has_blocks) return false;
+	if (!p->id || !p->has_blocks)
+		return false;
 	struct txn *t = im_read();
-	bool hit = block_get(t, p->id, who->full) || block_get(t, p->id, jid_bare(who)) || block_get(t, p->id, jid_domain(who));
+	bool hit = block_get(t, p->id, who->full) || block_get(t, p->id, jid_bare(who)) ||
+		   block_get(t, p->id, jid_domain(who));
 	txn_commit(t);
 	return hit;
 }

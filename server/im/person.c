@@ -12,9 +12,11 @@ struct jid person_jid(struct arena *a, uint32_t account)
 	struct jid none = { .full = STR_NONE };
 	struct account_rec r;
 
-	if (p) return jid_dup(a, p->jid);
+	if (p)
+		return jid_dup(a, p->jid);
 	struct txn *t = im_read();
-	if (account_get_by_id(t, account, &r) == 0) none = jid_make(a, r.local, r.domain, STR_NONE);
+	if (account_get_by_id(t, account, &r) == 0)
+		none = jid_make(a, r.local, r.domain, STR_NONE);
 	txn_commit(t);
 	return none;
 }
@@ -34,7 +36,8 @@ struct str person_name(struct arena *a, struct txn *t, uint32_t account)
 	struct account_rec r;
 	struct org_person_rec p;
 
-	if (account_get_by_id(t, account, &r)) return STR("?");
+	if (account_get_by_id(t, account, &r))
+		return STR("?");
 	struct str login = arena_str(a, r.local), domain = arena_str(a, r.domain);
 	return org_person_get(t, domain, account, &p) == 0 && p.full_name.n ? arena_str(a, p.full_name) : login;
 }

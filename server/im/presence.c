@@ -22,7 +22,7 @@ struct resource {
 	struct chunk *payload;
 	uint64_t wall_ms;
 	int8_t priority;
-	struct str full;           /* whole JID; behind the struct */
+	struct str full; /* whole JID; behind the struct */
 	uint16_t bare_n;
 	char bytes[];
 };
@@ -37,7 +37,7 @@ struct change {
 	uint32_t id;
 	bool available;
 	int8_t priority;
-	bool quiet_to_self;        /* restored: the session itself is not told */
+	bool quiet_to_self; /* restored: the session itself is not told */
 	uint64_t wall_ms;
 	struct chunk *payload;
 	struct jid full;
@@ -74,7 +74,8 @@ void presence_thread_fini(void)
 
 	while (hash_next(mirror, &pos, &key, &v)) {
 		struct person *p = v;
-		list_each_safe(r, &p->resources, struct resource, link) resource_free(r);
+		list_each_safe (r, &p->resources, struct resource, link)
+			resource_free(r);
 		mem_free(p);
 	}
 	hash_free(mirror);
@@ -85,8 +86,9 @@ void presence_thread_fini(void)
 
 static struct resource *resource_find(struct person *p, struct str full)
 {
-	list_each(r, &p->resources, struct resource, link)
-		if (str_eq(r->full, full)) return r;
+	list_each (r, &p->resources, struct resource, link)
+		if (str_eq(r->full, full))
+			return r;
 	return NULL;
 }
 
@@ -95,7 +97,8 @@ static struct person *person_get(const struct change *c)
 	struct str bare = jid_bare(&c->full);
 	struct person *p = hash_get(mirror, bare);
 
-	if (p) return p;
+	if (p)
+		return p;
 	p = mem_zero(sizeof *p + bare.n);
 	memcpy(p->bytes, bare.p, bare.n);
 	p->bare = str_of(p->bytes, bare.n);
@@ -126,7 +129,8 @@ static bool mirror_apply(const struct change *c)
 		r->wall_ms = c->wall_ms;
 		return true;
 	}
-	if (r) resource_free(r);
+	if (r)
+		resource_free(r);
 	if (list_empty(&p->resources)) {
 		hash_del(mirror, p->bare);
 		mem_free(p);
@@ -139,12 +143,14 @@ bool presence_is_available(struct str bare)
 	return hash_get(mirror, bare) != NULL;
 }
 
-void presence_each(struct str bare, void (*fn)(void *ctx, struct str resource, int8_t priority, struct chunk *payload), void *ctx)
+void presence_each(struct str bare, void (*fn)(void *ctx, struct str resource, int8_t priority, struct chunk *payload),
+		   void *ctx)
 {
 	struct person *p = hash_get(mirror, bare);
 
-	if (!p) return;
-	list_each_safe(r, &p->resources, struct resource, link)
+	if (!p)
+		return;
+	list_each_safe (r, &p->resources, struct resource, link)
 		fn(ctx, str_of(r->full.p + r->bare_n + 1, r->full.n - r->bare_n - 1), r->priority, r->payload);
 }
 
@@ -154,7 +160,8 @@ void presence_each_person(void (*fn)(void *ctx, struct str bare), void *ctx)
 	struct str key;
 	void *v;
 
-	while (hash_next(mirror, &pos, &key, &v)) fn(ctx, key);
+	while (hash_next(mirror, &pos, &key, &v))
+		fn(ctx, key);
 }
 
 /* ---- who may see ---- */
@@ -168,16 +175,21 @@ bool presence_may_see(uint32_t viewer, uint32_t subject)
 static bool is_blocked(const struct user *viewer, struct str subject_bare)
 {
 	ptrdiff_t at = str_find(subject_bare, '@');
-	struct jid subject = { .full = subject_bare, .local_n = (uint16_t)at, .domain_n = (uint16_t)(subject_bare.n - (size_t)at - 1) };
+	struct jid subject = { .full = subject_bare,
+			       .local_n = (uint16_t)at,
+			       .domain_n = (uint16_t)(subject_bare.n - (size_t)at - 1) };
 
-	if (at <= 0) return false;
+	if (at <= 0)
+		return false;
 	return peer_blocks(peer_get(&viewer->jid), &subject) || peer_blocks(peer_get(&subject), &viewer->jid);
 }
 
 static bool user_sees(const struct user *viewer, uint32_t subject, struct str subject_bare)
 {
-	if (viewer->id == subject) return true;
-	if (!org_visible(org_current(), viewer->id, subject) && !roster_sees(viewer, subject_bare)) return false;
+	if (viewer->id == subject)
+		return true;
+	if (!org_visible(org_current(), viewer->id, subject) && !roster_sees(viewer, subject_bare))
+		return false;
 	return !is_blocked(viewer, subject_bare);
 }
 
@@ -185,7 +197,9 @@ static bool user_sees(const struct user *viewer, uint32_t subject, struct str su
 
 static struct outgoing outgoing_of(const struct resource *r)
 {
-	return (struct outgoing){ .kind = STANZA_PRESENCE, .from = r->full, .payload = r->payload, .hold_while_inactive = true };
+	return (struct outgoing){
+		.kind = STANZA_PRESENCE, .from = r->full, .payload = r->payload, .hold_while_inactive = true
+	};
 }
 
 /* One change to this worker's sessions. */
@@ -202,15 +216,18 @@ static void tell_sessions(const struct change *c)
 	const struct user *last = NULL;
 	bool sees = false;
 
-	list_each_safe(s, &home()->sessions, struct session, of_home) {
-		if (!s->available) continue;
+	list_each_safe (s, &home()->sessions, struct session, of_home) {
+		if (!s->available)
+			continue;
 		/* Nobody hears of his own end: a new session of the same name follows an old one (conflict). */
-		if ((c->quiet_to_self || !c->available) && str_eq(s->jid.full, c->full.full)) continue;
+		if ((c->quiet_to_self || !c->available) && str_eq(s->jid.full, c->full.full))
+			continue;
 		if (s->user != last) {
 			last = s->user;
 			sees = user_sees(last, c->id, bare);
 		}
-		if (sees) session_send(s, &o);
+		if (sees)
+			session_send(s, &o);
 	}
 }
 
@@ -218,7 +235,8 @@ static void change_arrived(void *data)
 {
 	struct change *c = data;
 
-	if (mirror_apply(c)) tell_sessions(c);
+	if (mirror_apply(c))
+		tell_sessions(c);
 }
 
 static void change_free(void *data)
@@ -254,9 +272,11 @@ static void send_mirror(struct session *s)
 
 	while (hash_next(mirror, &pos, &key, &v)) {
 		struct person *p = v;
-		if (!user_sees(s->user, p->id, p->bare)) continue;
-		list_each_safe(r, &p->resources, struct resource, link) {
-			if (str_eq(r->full, s->jid.full)) continue;
+		if (!user_sees(s->user, p->id, p->bare))
+			continue;
+		list_each_safe (r, &p->resources, struct resource, link) {
+			if (str_eq(r->full, s->jid.full))
+				continue;
 			struct outgoing o = outgoing_of(r);
 			session_send(s, &o);
 		}
@@ -284,7 +304,8 @@ void presence_set(struct session *s, struct chunk *payload, int8_t priority)
 		send_mirror(s);
 		roster_initial_presence(s);
 	}
-	if (!took_messages && priority >= 0) deliver_waiting(s);
+	if (!took_messages && priority >= 0)
+		deliver_waiting(s);
 }
 
 void presence_restore(struct session *s, struct chunk *payload, int8_t priority)
@@ -310,7 +331,8 @@ static bool sender_is_blocked(const struct user *u, struct str from)
 	ptrdiff_t slash = str_find(from, '/'), at = str_find(from, '@');
 	struct jid j = { .full = from };
 
-	if (!me->has_blocks || at <= 0) return false;
+	if (!me->has_blocks || at <= 0)
+		return false;
 	j.local_n = (uint16_t)at;
 	j.domain_n = (uint16_t)((slash < 0 ? (ptrdiff_t)from.n : slash) - at - 1);
 	return !jid_bare_eq(&j, &u->jid) && peer_blocks(me, &j);
@@ -320,12 +342,19 @@ static void direct_arrived(void *data)
 {
 	struct direct_mail *d = data;
 	struct user *u = user_find(jid_bare(&d->to));
-	struct outgoing o = { .kind = STANZA_PRESENCE, .from = d->from, .to = d->to.full, .type = d->type, .id = d->id, .payload = d->payload,
+	struct outgoing o = { .kind = STANZA_PRESENCE,
+			      .from = d->from,
+			      .to = d->to.full,
+			      .type = d->type,
+			      .id = d->id,
+			      .payload = d->payload,
 			      .hold_while_inactive = true };
 
-	if (!u || sender_is_blocked(u, d->from)) return;
-	list_each_safe(s, &u->sessions, struct session, of_user)
-		if (jid_is_bare(&d->to) ? s->available : str_eq(s->jid.full, d->to.full)) session_send(s, &o);
+	if (!u || sender_is_blocked(u, d->from))
+		return;
+	list_each_safe (s, &u->sessions, struct session, of_user)
+		if (jid_is_bare(&d->to) ? s->available : str_eq(s->jid.full, d->to.full))
+			session_send(s, &o);
 }
 
 static void direct_free(void *data)
@@ -338,7 +367,8 @@ static void direct_free(void *data)
 
 static struct str append(char **p, struct str s)
 {
-	if (!s.p) return s;
+	if (!s.p)
+		return s;
 	memcpy(*p, s.p, s.n);
 	*p += s.n;
 	return str_of(*p - s.n, s.n);
@@ -361,8 +391,9 @@ void presence_post(struct str from, const struct jid *to, struct str type, struc
 
 static struct directed *directed_find(struct session *s, const struct jid *to)
 {
-	list_each(d, &s->directed, struct directed, link)
-		if (jid_eq(&d->to, to)) return d;
+	list_each (d, &s->directed, struct directed, link)
+		if (jid_eq(&d->to, to))
+			return d;
 	return NULL;
 }
 
@@ -371,7 +402,8 @@ int presence_direct(struct session *s, const struct jid *to, struct str type, st
 	struct directed *d = directed_find(s, to);
 
 	if (str_empty(type) && !d) {
-		if (s->n_directed >= limits()->directed_presence) return ERR_LIMIT;
+		if (s->n_directed >= limits()->directed_presence)
+			return ERR_LIMIT;
 		d = mem_zero(sizeof *d + to->full.n);
 		memcpy(d->bytes, to->full.p, to->full.n);
 		d->to = *to;
@@ -389,7 +421,7 @@ int presence_direct(struct session *s, const struct jid *to, struct str type, st
 
 static void end_directed(struct session *s, struct chunk *payload)
 {
-	list_each_safe(d, &s->directed, struct directed, link) {
+	list_each_safe (d, &s->directed, struct directed, link) {
 		presence_post(s->jid.full, &d->to, STR("unavailable"), STR_NONE, payload);
 		list_del(&d->link);
 		mem_free(d);
@@ -464,8 +496,9 @@ void presence_probe(struct session *asker, const struct jid *to)
 {
 	struct person *p = hash_get(mirror, jid_bare(to));
 
-	if (!p || !user_sees(asker->user, p->id, p->bare)) return; /* row I11 */
-	list_each_safe(r, &p->resources, struct resource, link) {
+	if (!p || !user_sees(asker->user, p->id, p->bare))
+		return; /* row I11 */
+	list_each_safe (r, &p->resources, struct resource, link) {
 		struct outgoing o = outgoing_of(r);
 		session_send(asker, &o);
 	}
@@ -483,10 +516,12 @@ static void reveal_arrived(void *data)
 	struct user *u = user_find(v->to);
 	struct person *p = hash_get(mirror, v->about);
 
-	if (!u || !p || (v->visible && is_blocked(u, v->about))) return;
-	list_each_safe(s, &u->sessions, struct session, of_user) {
-		if (!s->available) continue;
-		list_each_safe(r, &p->resources, struct resource, link) {
+	if (!u || !p || (v->visible && is_blocked(u, v->about)))
+		return;
+	list_each_safe (s, &u->sessions, struct session, of_user) {
+		if (!s->available)
+			continue;
+		list_each_safe (r, &p->resources, struct resource, link) {
 			struct outgoing o = outgoing_of(r);
 			if (!v->visible) {
 				o.type = STR("unavailable");

@@ -15,6 +15,7 @@ bool principal_has(const struct principal *p, unsigned scope)
 
 int may_speak_as(const struct principal *p, uint32_t author)
 {
-	if (p->kind == PRINCIPAL_USER) return author && author == p->account ? 0 : ERR_FORBIDDEN;
+	if (p->kind == PRINCIPAL_USER)
+		return author && author == p->account ? 0 : ERR_FORBIDDEN;
 	return principal_has(p, author ? SCOPE_SEND_AS : SCOPE_SYSTEM) ? 0 : ERR_FORBIDDEN;
 }

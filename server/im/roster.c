@@ -13,7 +13,7 @@
 #include <string.h>
 
 struct roster {
-	struct hash *items;        /* bare JID -> struct roster_item in one piece */
+	struct hash *items; /* bare JID -> struct roster_item in one piece */
 	uint64_t version;
 };
 static roster_push_fn *push;
@@ -25,7 +25,8 @@ void roster_set_push(roster_push_fn *fn)
 
 void roster_push(struct user *u, const struct roster_item *item, uint64_t own_version)
 {
-	if (push) push(u, item, own_version);
+	if (push)
+		push(u, item, own_version);
 }
 
 /* ---- memory ---- */
@@ -34,7 +35,8 @@ static struct str append(char **p, struct str s)
 {
 	char *at = *p;
 
-	if (s.n) memcpy(at, s.p, s.n);
+	if (s.n)
+		memcpy(at, s.p, s.n);
 	*p += s.n;
 	return str_of(at, s.n);
 }
@@ -43,14 +45,16 @@ struct roster_item *roster_item_copy(const struct roster_item *item)
 {
 	size_t n = item->jid.n + item->name.n;
 
-	for (unsigned i = 0; i < item->groups; i++) n += item->group[i].n;
+	for (unsigned i = 0; i < item->groups; i++)
+		n += item->group[i].n;
 	struct roster_item *c = mem_alloc(sizeof *c + n + 1);
 	char *p = (char *)(c + 1);
 	*c = *item;
 	c->request = STR_NONE;
 	c->jid = append(&p, item->jid);
 	c->name = append(&p, item->name);
-	for (unsigned i = 0; i < item->groups; i++) c->group[i] = append(&p, item->group[i]);
+	for (unsigned i = 0; i < item->groups; i++)
+		c->group[i] = append(&p, item->group[i]);
 	return c;
 }
 
@@ -68,10 +72,12 @@ void roster_remember(struct user *u, const struct roster_item *item, uint64_t ow
 {
 	struct roster *r = u->roster;
 
-	if (!r) return;
+	if (!r)
+		return;
 	r->version = own_version;
 	forget(r, item->jid);
-	if (says_nothing(item)) return;
+	if (says_nothing(item))
+		return;
 	struct roster_item *c = roster_item_copy(item);
 	hash_put(r->items, c->jid, c);
 }
@@ -104,8 +110,10 @@ static void on_user_unload(struct user *u)
 	struct str key;
 	void *v;
 
-	if (!r) return;
-	while (hash_next(r->items, &pos, &key, &v)) mem_free(v);
+	if (!r)
+		return;
+	while (hash_next(r->items, &pos, &key, &v))
+		mem_free(v);
 	hash_free(r->items);
 	mem_free(r);
 	u->roster = NULL;
@@ -144,12 +152,14 @@ void roster_each(const struct user *u, void (*fn)(void *ctx, const struct roster
 	struct str key;
 	void *v;
 
-	while (r && hash_next(r->items, &pos, &key, &v)) fn(ctx, v);
+	while (r && hash_next(r->items, &pos, &key, &v))
+		fn(ctx, v);
 }
 
 bool roster_sees(const struct user *viewer, struct str subject_bare)
 {
-	if (!roster_count(viewer)) return false;
+	if (!roster_count(viewer))
+		return false;
 	const struct roster_item *i = roster_item(viewer, subject_bare);
 	return i && i->to;
 }
@@ -187,9 +197,12 @@ static bool present_again(void *ctx, const struct roster_item *item)
 	struct outgoing o = { .kind = STANZA_PRESENCE, .from = item->jid, .to = u->jid.full, .type = STR("subscribe") };
 	struct jid from;
 
-	if (!item->pending_in || jid_parse(r->a, item->jid, &from)) return true;
-	if (org_visible(org_current(), u->id, peer_get(&from)->id) || peer_blocks(peer_get(&u->jid), &from)) return true;
-	if (item->request.n) o.payload = chunk_of(item->request);
+	if (!item->pending_in || jid_parse(r->a, item->jid, &from))
+		return true;
+	if (org_visible(org_current(), u->id, peer_get(&from)->id) || peer_blocks(peer_get(&u->jid), &from))
+		return true;
+	if (item->request.n)
+		o.payload = chunk_of(item->request);
 	session_send(r->s, &o);
 	chunk_unref(o.payload);
 	return true;
@@ -197,7 +210,8 @@ static bool present_again(void *ctx, const struct roster_item *item)
 
 static void is_pending(void *ctx, const struct roster_item *item)
 {
-	if (item->pending_in) *(bool *)ctx = true;
+	if (item->pending_in)
+		*(bool *)ctx = true;
 }
 
 /* RFC 6121 3.1.3: until it is answered, at each login. */
@@ -206,7 +220,8 @@ void roster_initial_presence(struct session *s)
 	bool any = false;
 
 	roster_each(s->user, is_pending, &any);
-	if (!any) return;
+	if (!any)
+		return;
 	struct represent r = { .s = s, .a = arena_new(4096) };
 	struct txn *t = im_read();
 	roster_item_each(t, s->user->id, present_again, &r);
@@ -231,8 +246,9 @@ static void hide_resource(void *ctx, struct str resource, int8_t priority, struc
 	*p++ = '/';
 	append(&p, resource);
 	o.from = str_of(full, (size_t)(p - full));
-	list_each_safe(s, &h->u->sessions, struct session, of_user)
-		if (s->available) session_send(s, &o);
+	list_each_safe (s, &h->u->sessions, struct session, of_user)
+		if (s->available)
+			session_send(s, &o);
 	mem_free(full);
 }
 

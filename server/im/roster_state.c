@@ -13,9 +13,18 @@
 #define FROM ROSTER_FROM
 #define FROM_OUT ROSTER_FROM_OUT
 #define BOTH ROSTER_BOTH
-#define P(state) { .next = (state), .pass = true }  /* passed on */
-#define S(state) { .next = (state) }                /* stopped here */
-#define R(state) { .next = (state), .answer = true }
+#define P(state)                                                                                                       \
+	{                                                                                                              \
+		.next = (state), .pass = true                                                                          \
+	} /* passed on */
+#define S(state)                                                                                                       \
+	{                                                                                                              \
+		.next = (state)                                                                                        \
+	} /* stopped here */
+#define R(state)                                                                                                       \
+	{                                                                                                              \
+		.next = (state), .answer = true                                                                        \
+	}
 
 const struct roster_step roster_outbound[ROSTER_STANZAS][ROSTER_STATES] = {
 	[ROSTER_SUBSCRIBE] = { /* A.2.1 */
@@ -47,7 +56,9 @@ const struct roster_step roster_inbound[ROSTER_STANZAS][ROSTER_STATES] = {
 		[TO_IN] = P(NONE_IN), [FROM] = S(FROM), [FROM_OUT] = P(FROM), [BOTH] = P(FROM) },
 };
 
-static const struct { bool to, from, ask, pending_in; } bits[ROSTER_STATES] = {
+static const struct {
+	bool to, from, ask, pending_in;
+} bits[ROSTER_STATES] = {
 	[NONE] = { .to = false },
 	[NONE_OUT] = { .ask = true },
 	[NONE_IN] = { .pending_in = true },
@@ -61,9 +72,12 @@ static const struct { bool to, from, ask, pending_in; } bits[ROSTER_STATES] = {
 
 enum roster_state roster_state_of(const struct roster_item *i)
 {
-	if (i->to) return i->from ? BOTH : i->pending_in ? TO_IN : TO;
-	if (i->from) return i->ask ? FROM_OUT : FROM;
-	if (i->ask) return i->pending_in ? NONE_OUT_IN : NONE_OUT;
+	if (i->to)
+		return i->from ? BOTH : i->pending_in ? TO_IN : TO;
+	if (i->from)
+		return i->ask ? FROM_OUT : FROM;
+	if (i->ask)
+		return i->pending_in ? NONE_OUT_IN : NONE_OUT;
 	return i->pending_in ? NONE_IN : NONE;
 }
 
@@ -76,15 +90,18 @@ void roster_state_set(struct roster_item *i, enum roster_state s)
 }
 
 static const char *const types[ROSTER_STANZAS] = {
-	[ROSTER_SUBSCRIBE] = "subscribe", [ROSTER_SUBSCRIBED] = "subscribed",
-	[ROSTER_UNSUBSCRIBE] = "unsubscribe", [ROSTER_UNSUBSCRIBED] = "unsubscribed",
+	[ROSTER_SUBSCRIBE] = "subscribe",
+	[ROSTER_SUBSCRIBED] = "subscribed",
+	[ROSTER_UNSUBSCRIBE] = "unsubscribe",
+	[ROSTER_UNSUBSCRIBED] = "unsubscribed",
 };
 
 enum roster_stanza roster_stanza_of(struct str type)
 {
 	enum roster_stanza s = 0;
 
-	while (s < ROSTER_STANZAS && !str_eq_c(type, types[s])) s++;
+	while (s < ROSTER_STANZAS && !str_eq_c(type, types[s]))
+		s++;
 	return s;
 }
 

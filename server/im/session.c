@@ -46,7 +46,8 @@ void home_fini(void)
 
 void session_add_hooks(const struct session_hooks *h)
 {
-	if (n_hooks < HOOKS_MAX) hooks[n_hooks++] = h;
+	if (n_hooks < HOOKS_MAX)
+		hooks[n_hooks++] = h;
 }
 
 struct user *user_find(struct str bare)
@@ -61,8 +62,9 @@ struct session *session_by_number(uint64_t number)
 
 struct session *session_find(struct user *u, struct str resource)
 {
-	list_each(s, &u->sessions, struct session, of_user)
-		if (str_eq(jid_resource(&s->jid), resource)) return s;
+	list_each (s, &u->sessions, struct session, of_user)
+		if (str_eq(jid_resource(&s->jid), resource))
+			return s;
 	return NULL;
 }
 
@@ -79,14 +81,16 @@ static struct user *user_load(const struct jid *jid, uint32_t id, uint32_t epoch
 	hash_put(this_home->users, u->jid.full, u);
 	inflight_load(u);
 	for (unsigned i = 0; i < n_hooks; i++)
-		if (hooks[i]->user_load) hooks[i]->user_load(u);
+		if (hooks[i]->user_load)
+			hooks[i]->user_load(u);
 	return u;
 }
 
 static void user_unload(struct user *u)
 {
 	for (unsigned i = 0; i < n_hooks; i++)
-		if (hooks[i]->user_unload) hooks[i]->user_unload(u);
+		if (hooks[i]->user_unload)
+			hooks[i]->user_unload(u);
 	inflight_unload(u);
 	list_del(&u->link_dirty);
 	hash_del(this_home->users, u->jid.full);
@@ -99,24 +103,27 @@ static struct session *oldest_detached(struct user *u)
 {
 	struct session *oldest = NULL;
 
-	list_each(s, &u->sessions, struct session, of_user)
-		if (s->detached && (!oldest || s->bound_ms < oldest->bound_ms)) oldest = s;
+	list_each (s, &u->sessions, struct session, of_user)
+		if (s->detached && (!oldest || s->bound_ms < oldest->bound_ms))
+			oldest = s;
 	return oldest;
 }
 
-int session_open(struct session *s, const struct jid *jid, uint32_t account_id, uint32_t credentials_epoch, bool is_admin,
-		 const struct transport *t)
+int session_open(struct session *s, const struct jid *jid, uint32_t account_id, uint32_t credentials_epoch,
+		 bool is_admin, const struct transport *t)
 {
 	struct user *u = user_find(jid_bare(jid));
 
 	if (u && u->n_sessions >= limits()->sessions) { /* row E04 */
 		struct session *old = oldest_detached(u);
 		limit_hit_log("sessions", u->jid.full.p);
-		if (!old) return ERR_LIMIT;
+		if (!old)
+			return ERR_LIMIT;
 		old->transport->kick(old, "resource-constraint", "Too many sessions: the oldest lost one gave way");
 	}
 	u = user_find(jid_bare(jid));
-	if (!u) u = user_load(jid, account_id, credentials_epoch, is_admin);
+	if (!u)
+		u = user_load(jid, account_id, credentials_epoch, is_admin);
 	s->user = u;
 	s->jid = jid_dup_heap(*jid);
 	s->number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
@@ -136,7 +143,8 @@ void session_close(struct session *s)
 	struct user *u = s->user;
 
 	for (unsigned i = 0; i < n_hooks; i++)
-		if (hooks[i]->session_close) hooks[i]->session_close(s);
+		if (hooks[i]->session_close)
+			hooks[i]->session_close(s);
 	idmap_del(by_number, s->number);
 	list_del(&s->of_user);
 	list_del(&s->of_home);
@@ -146,8 +154,10 @@ void session_close(struct session *s)
 	mem_free((void *)s->jid.full.p);
 	mem_free((void *)s->caps_node_ver.p);
 	for (unsigned i = 0; i < n_hooks; i++)
-		if (hooks[i]->session_free) hooks[i]->session_free(s);
-	if (u->n_sessions == 0) user_unload(u);
+		if (hooks[i]->session_free)
+			hooks[i]->session_free(s);
+	if (u->n_sessions == 0)
+		user_unload(u);
 }
 
 void session_drop(struct session *s)
@@ -158,17 +168,21 @@ void session_drop(struct session *s)
 	list_del(&s->of_user);
 	list_del(&s->of_home);
 	chunk_unref(s->presence);
-	list_each_safe(d, &s->directed, struct directed, link) mem_free(d);
+	list_each_safe (d, &s->directed, struct directed, link)
+		mem_free(d);
 	mem_free((void *)s->jid.full.p);
 	mem_free((void *)s->caps_node_ver.p);
 	for (unsigned i = 0; i < n_hooks; i++)
-		if (hooks[i]->session_free) hooks[i]->session_free(s);
-	if (--u->n_sessions == 0) user_unload(u);
+		if (hooks[i]->session_free)
+			hooks[i]->session_free(s);
+	if (--u->n_sessions == 0)
+		user_unload(u);
 }
 
 void session_each(void (*fn)(struct session *s, void *ctx), void *ctx)
 {
-	list_each_safe(s, &this_home->sessions, struct session, of_home) fn(s, ctx);
+	list_each_safe (s, &this_home->sessions, struct session, of_home)
+		fn(s, ctx);
 }
 
 void session_send(struct session *s, const struct outgoing *o)

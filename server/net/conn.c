@@ -24,13 +24,13 @@
 #include <unistd.h>
 
 enum {
-	READS_PER_EVENT = 4,       /* then the others get their turn */
-	READ_LEAST = 4096,         /* smallest read while a rate is charged */
-	STANZA_SMALL = 64,         /* bytes of input that a token for a stanza admits */
+	READS_PER_EVENT = 4, /* then the others get their turn */
+	READ_LEAST = 4096,   /* smallest read while a rate is charged */
+	STANZA_SMALL = 64,   /* bytes of input that a token for a stanza admits */
 	FLUSH_BEFORE_CLOSE_MS = 5000,
 	LINGER_MS = 3000,
 	RATE_LOG_MS = 60000,
-	DISCARD_MAX = 4 << 20,     /* of a peer that goes on sending while we close */
+	DISCARD_MAX = 4 << 20, /* of a peer that goes on sending while we close */
 };
 
 static atomic_uint_fast64_t last_id, open_count;

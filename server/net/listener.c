@@ -26,8 +26,8 @@
 
 enum {
 	ACCEPTS_PER_TURN = 32,
-	PAUSE_MS = 100,         /* until the next look when descriptors ran out */
-	RESERVE_FDS = 64,       /* for the store, the log, the control socket, files; a quarter of a small rlimit */
+	PAUSE_MS = 100,	  /* until the next look when descriptors ran out */
+	RESERVE_FDS = 64, /* for the store, the log, the control socket, files; a quarter of a small rlimit */
 };
 
 struct listener;
@@ -44,8 +44,8 @@ struct listener {
 	listener_fn *fn;
 	void *ctx;
 	unsigned port_number;
-	bool shared, local;     /* one socket for all workers; unix */
-	char *path;             /* of the unix socket to remove at the end; owned */
+	bool shared, local; /* one socket for all workers; unix */
+	char *path;	    /* of the unix socket to remove at the end; owned */
 	unsigned n;
 	struct port ports[];
 };
@@ -84,7 +84,8 @@ static void pause_accepting(struct port *p, uint64_t ms)
 
 static void watch_port(struct loop *l, struct port *p)
 {
-	p->watched = loop_watch(l, &p->watch, p->listener->shared ? EPOLLIN | (uint32_t)EPOLLEXCLUSIVE : (uint32_t)EPOLLIN) == 0;
+	p->watched = loop_watch(l, &p->watch,
+				p->listener->shared ? EPOLLIN | (uint32_t)EPOLLEXCLUSIVE : (uint32_t)EPOLLIN) == 0;
 	if (!p->watched)
 		loop_timer(l, &p->resume, PAUSE_MS);
 }
@@ -163,12 +164,8 @@ static bool accept_failed(struct port *p, int errnum)
 	case EMFILE:
 	case ENFILE:
 	case ENOBUFS:
-	case ENOMEM:
-		log_warn("listener.descriptors_out");
-		break;
-	default:
-		log_error("listener.accept_failed", LI("errno", errnum));
-		break;
+	case ENOMEM: log_warn("listener.descriptors_out"); break;
+	default: log_error("listener.accept_failed", LI("errno", errnum)); break;
 	}
 	pause_accepting(p, PAUSE_MS);
 	return false;
@@ -225,8 +222,11 @@ static void add_listener(const int *fds, unsigned n, bool shared, const char *pa
 	l->port_number = socket_port(fds[0]);
 	l->n = n;
 	for (unsigned i = 0; i < n; i++) {
-		l->ports[i] = (struct port){ .watch = { .fd = shared ? fds[0] : fds[i], .ready = on_connection }, .resume = { .fire = on_resume },
-			.stop = { .deliver = on_stop }, .listener = l, .worker = i };
+		l->ports[i] = (struct port){ .watch = { .fd = shared ? fds[0] : fds[i], .ready = on_connection },
+					     .resume = { .fire = on_resume },
+					     .stop = { .deliver = on_stop },
+					     .listener = l,
+					     .worker = i };
 		watch_port(threads_loop(i), &l->ports[i]);
 	}
 	*listeners_end = l;
@@ -292,6 +292,9 @@ unsigned listener_port(unsigned i)
 
 void listener_get_stats(struct listener_stats *out)
 {
-	*out = (struct listener_stats){ .open = conn_count(), .accepted = accepted, .refused_rate = refused_rate,
-		.refused_full = refused_full, .paused = paused };
+	*out = (struct listener_stats){ .open = conn_count(),
+					.accepted = accepted,
+					.refused_rate = refused_rate,
+					.refused_full = refused_full,
+					.paused = paused };
 }

@@ -19,7 +19,8 @@
 
 enum {
 	EVENTS_MAX = 256,
-	DEFER_ROUNDS = 16, /* then other descriptors get their turn before the rest (a fast reader of a long download) */
+	DEFER_ROUNDS =
+		16, /* then other descriptors get their turn before the rest (a fast reader of a long download) */
 };
 
 struct loop {

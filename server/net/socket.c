@@ -65,14 +65,19 @@ static int bind_failed(int errnum, const char *address, unsigned port, struct er
 {
 	switch (errnum) {
 	case EADDRINUSE:
-		return err_set(msg, ERR_BUSY, "port %u on %s is in use by another program: stop it (see `ss -ltnp`) or choose another port in listen",
-				port, address);
+		return err_set(msg, ERR_BUSY,
+			       "port %u on %s is in use by another program: stop it (see `ss -ltnp`) or choose another "
+			       "port in listen",
+			       port, address);
 	case EACCES:
-		return err_set(msg, ERR_FORBIDDEN, "port %u on %s needs privileges: choose a port above 1023 or give CAP_NET_BIND_SERVICE", port, address);
+		return err_set(msg, ERR_FORBIDDEN,
+			       "port %u on %s needs privileges: choose a port above 1023 or give CAP_NET_BIND_SERVICE",
+			       port, address);
 	case EADDRNOTAVAIL:
 		return err_set(msg, ERR_NOT_FOUND, "this machine has no address %s: correct listen", address);
 	default:
-		return err_set(msg, err_from_errno(errnum), "cannot listen on %s port %u: %s", address, port, strerror(errnum));
+		return err_set(msg, err_from_errno(errnum), "cannot listen on %s port %u: %s", address, port,
+			       strerror(errnum));
 	}
 }
 
@@ -145,7 +150,8 @@ static int open_all(struct addrinfo *ai, unsigned n, int *out_fds)
 	return 0;
 }
 
-int socket_listen_tcp(const char *address, unsigned port, unsigned n, int *out_fds, bool *out_shared, struct err_msg *msg)
+int socket_listen_tcp(const char *address, unsigned port, unsigned n, int *out_fds, bool *out_shared,
+		      struct err_msg *msg)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *ai = NULL;
 	char service[8];
@@ -153,7 +159,9 @@ int socket_listen_tcp(const char *address, unsigned port, unsigned n, int *out_f
 	bool any = !address[0] || strcmp(address, "*") == 0;
 	int rc = getaddrinfo(any ? "::" : address, service, &hints, &ai);
 	if (rc != 0)
-		return err_set(msg, ERR_NOT_FOUND, "%s is no address of this machine (%s): give an IP address in listen", address, gai_strerror(rc));
+		return err_set(msg, ERR_NOT_FOUND,
+			       "%s is no address of this machine (%s): give an IP address in listen", address,
+			       gai_strerror(rc));
 	*out_shared = false;
 	int passed = port > 0 ? passed_socket(ai->ai_addr, ai->ai_addrlen) : -1;
 	if (passed >= 0) {
@@ -188,7 +196,8 @@ static int clear_path(const char *path, const struct sockaddr_un *a, struct err_
 	if (fd >= 0)
 		close(fd);
 	if (rc == 0 || e == EAGAIN)
-		return err_set(msg, ERR_BUSY, "%s is in use: another server runs with this socket; stop it first", path);
+		return err_set(msg, ERR_BUSY, "%s is in use: another server runs with this socket; stop it first",
+			       path);
 	unlink(path);
 	return 0;
 }
@@ -197,7 +206,8 @@ int socket_listen_unix(const char *path, int *out_fd, bool *out_shared, struct e
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(a.sun_path))
-		return err_set(msg, ERR_LIMIT, "%s: a socket path has at most %zu bytes: choose a shorter one", path, sizeof(a.sun_path) - 1);
+		return err_set(msg, ERR_LIMIT, "%s: a socket path has at most %zu bytes: choose a shorter one", path,
+			       sizeof(a.sun_path) - 1);
 	memcpy(a.sun_path, path, strlen(path));
 	*out_fd = passed_socket((const struct sockaddr *)&a, sizeof(a));
 	*out_shared = *out_fd >= 0;
@@ -208,12 +218,13 @@ int socket_listen_unix(const char *path, int *out_fd, bool *out_shared, struct e
 		return rc;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* The mode of the descriptor becomes that of the file: there is no moment when others may connect. */
-	if (fd >= 0 && fchmod(fd, 0600) == 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 && chmod(path, 0600) == 0 &&
-			listen(fd, BACKLOG) == 0) {
+	if (fd >= 0 && fchmod(fd, 0600) == 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 &&
+	    chmod(path, 0600) == 0 && listen(fd, BACKLOG) == 0) {
 		*out_fd = fd;
 		return 0;
 	}
-	rc = err_set(msg, err_from_errno(errno), "cannot listen on %s: %s; check that its directory exists and is writable", path, strerror(errno));
+	rc = err_set(msg, err_from_errno(errno),
+		     "cannot listen on %s: %s; check that its directory exists and is writable", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return rc;

@@ -42,7 +42,8 @@ static int no_passphrase(char *buf, int size, int rwflag, void *ctx)
 }
 
 /* XEP-0368: a client that offers protocols but not ours wanted another service (ALPACA attacks). */
-static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in, unsigned in_n, void *arg)
+static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
+		       unsigned in_n, void *arg)
 {
 	(void)ssl;
 	(void)arg;
@@ -69,9 +70,10 @@ static SSL_CTX *new_ssl_ctx(const struct tls_options *o)
 		return NULL;
 	SSL_CTX_set_min_proto_version(x, TLS1_2_VERSION); /* row A13 */
 	SSL_CTX_set_options(x, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
-			SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
+				       SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_cipher_list(x, ciphers_tls12);
-	SSL_CTX_set_mode(x, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(x, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+				    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(x, 1); /* one recv per record instead of two */
 	SSL_CTX_set_session_cache_mode(x, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_session_id_context(x, (const unsigned char *)"vestnik", 7);
@@ -89,8 +91,10 @@ static int load_client_ca(SSL_CTX *x, const char *file, struct err_msg *msg)
 	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
 	if (!names || SSL_CTX_load_verify_locations(x, file, NULL) != 1) {
 		sk_X509_NAME_pop_free(names, X509_NAME_free);
-		return err_set(msg, ERR_CRYPTO, "%s: no CA certificates for clients could be read (%s): give a readable PEM file in tls.client_ca",
-				file, tls_error_text(text, sizeof(text)));
+		return err_set(msg, ERR_CRYPTO,
+			       "%s: no CA certificates for clients could be read (%s): give a readable PEM file in "
+			       "tls.client_ca",
+			       file, tls_error_text(text, sizeof(text)));
 	}
 	SSL_CTX_set_client_CA_list(x, names);
 	SSL_CTX_set_verify(x, SSL_VERIFY_PEER, accept_any);
@@ -120,7 +124,8 @@ static int check_dates(const X509 *cert, const char *file, struct err_msg *msg)
 	if (days < REFUSE_DAYS)
 		return err_set(msg, ERR_CRYPTO, "%s: the certificate ends within a day: renew it", file);
 	if (X509_cmp_time(X509_get0_notBefore(cert), &now) > 0)
-		return err_set(msg, ERR_CRYPTO, "%s: the certificate is not valid yet: check it and the clock of this machine", file);
+		return err_set(msg, ERR_CRYPTO,
+			       "%s: the certificate is not valid yet: check it and the clock of this machine", file);
 	if (days < WARN_DAYS)
 		log_warn("tls.certificate_ends_soon", LC("file", file), LI("days", days));
 	return 0;
@@ -131,23 +136,30 @@ static int load_pair(SSL_CTX *x, const char *cert, const char *key, struct err_m
 	char text[160];
 	ERR_clear_error();
 	if (access(cert, R_OK) != 0)
-		return err_set(msg, ERR_NOT_FOUND, "%s: %s: check tls.certificate and that the server's user may read it", cert, strerror(errno));
+		return err_set(msg, ERR_NOT_FOUND,
+			       "%s: %s: check tls.certificate and that the server's user may read it", cert,
+			       strerror(errno));
 	if (access(key, R_OK) != 0)
-		return err_set(msg, ERR_NOT_FOUND, "%s: %s: check tls.key and that the server's user may read it", key, strerror(errno));
+		return err_set(msg, ERR_NOT_FOUND, "%s: %s: check tls.key and that the server's user may read it", key,
+			       strerror(errno));
 	if (SSL_CTX_use_certificate_chain_file(x, cert) != 1)
-		return err_set(msg, ERR_CRYPTO, "%s: no usable PEM certificate (%s): give the certificate with its chain", cert,
-				tls_error_text(text, sizeof(text)));
+		return err_set(msg, ERR_CRYPTO,
+			       "%s: no usable PEM certificate (%s): give the certificate with its chain", cert,
+			       tls_error_text(text, sizeof(text)));
 	/* Loading checks the match too, but says so only in its error code. */
 	if (SSL_CTX_use_PrivateKey_file(x, key, SSL_FILETYPE_PEM) != 1) {
 		unsigned long e = ERR_peek_error();
-		bool mismatch = ERR_GET_REASON(e) == X509_R_KEY_VALUES_MISMATCH || ERR_GET_REASON(e) == X509_R_KEY_TYPE_MISMATCH;
+		bool mismatch = ERR_GET_REASON(e) == X509_R_KEY_VALUES_MISMATCH ||
+				ERR_GET_REASON(e) == X509_R_KEY_TYPE_MISMATCH;
 		if (ERR_GET_LIB(e) == ERR_LIB_X509 && mismatch)
-			return err_set(msg, ERR_CONFLICT, "%s: this key does not belong to the certificate %s: give the pair", key, cert);
+			return err_set(msg, ERR_CONFLICT,
+				       "%s: this key does not belong to the certificate %s: give the pair", key, cert);
 		return err_set(msg, ERR_CRYPTO, "%s: no usable PEM key (%s): give it without a pass phrase", key,
-				tls_error_text(text, sizeof(text)));
+			       tls_error_text(text, sizeof(text)));
 	}
 	if (SSL_CTX_check_private_key(x) != 1)
-		return err_set(msg, ERR_CONFLICT, "%s: this key does not belong to the certificate %s: give the pair", key, cert);
+		return err_set(msg, ERR_CONFLICT, "%s: this key does not belong to the certificate %s: give the pair",
+			       key, cert);
 	return check_dates(SSL_CTX_get0_certificate(x), cert, msg);
 }
 
@@ -182,7 +194,8 @@ int tls_context_new(const struct tls_options *o, struct tls_context **out, struc
 			return rc;
 	}
 	SSL_CTX *x = new_ssl_ctx(o);
-	int rc = x ? load_pair(x, cert, key, msg) : err_set(msg, ERR_CRYPTO, "OpenSSL gave no TLS context: check its installation");
+	int rc = x ? load_pair(x, cert, key, msg)
+		   : err_set(msg, ERR_CRYPTO, "OpenSSL gave no TLS context: check its installation");
 	if (rc == 0 && o->client_ca)
 		rc = load_client_ca(x, o->client_ca, msg);
 	if (rc < 0) {
@@ -225,7 +238,8 @@ static int export_binding(SSL *ssl, uint8_t out[64])
 	static const char label[] = "EXPORTER-Channel-Binding";
 	if (!bound_to_handshake(ssl))
 		return ERR_UNSUPPORTED;
-	int ok = SSL_export_keying_material(ssl, out, EXPORT_BYTES, label, sizeof(label) - 1, (const unsigned char *)"", 0, 1);
+	int ok = SSL_export_keying_material(ssl, out, EXPORT_BYTES, label, sizeof(label) - 1, (const unsigned char *)"",
+					    0, 1);
 	return ok == 1 ? EXPORT_BYTES : ERR_UNSUPPORTED;
 }
 
@@ -253,7 +267,8 @@ int tls_channel_binding(struct tls_session *s, enum tls_binding kind, uint8_t ou
 	if (kind == TLS_UNIQUE) { /* RFC 5929 section 3: the first Finished message, ours when a session was resumed */
 		if (!bound_to_handshake(s->ssl))
 			return ERR_UNSUPPORTED;
-		size_t n = SSL_session_reused(s->ssl) ? SSL_get_finished(s->ssl, out, 64) : SSL_get_peer_finished(s->ssl, out, 64);
+		size_t n = SSL_session_reused(s->ssl) ? SSL_get_finished(s->ssl, out, 64)
+						      : SSL_get_peer_finished(s->ssl, out, 64);
 		return n > 0 && n <= 64 ? (int)n : ERR_UNSUPPORTED;
 	}
 	if (s->context->end_point_n > 0)

@@ -43,7 +43,8 @@ static int write_pem(const char *dir, const char *path, EVP_PKEY *key, X509 *cer
 	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, key ? 0600 : 0644);
 	FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (!f) {
-		int rc = err_set(msg, err_from_errno(errno), "%s: %s: the server's user must be able to write to %s", tmp, strerror(errno), dir);
+		int rc = err_set(msg, err_from_errno(errno), "%s: %s: the server's user must be able to write to %s",
+				 tmp, strerror(errno), dir);
 		if (fd >= 0)
 			close(fd);
 		return rc;
@@ -53,7 +54,8 @@ static int write_pem(const char *dir, const char *path, EVP_PKEY *key, X509 *cer
 	good = fclose(f) == 0 && good;
 	if (good && rename(tmp, path) == 0 && sync_dir(dir) == 0)
 		return 0;
-	int rc = err_set(msg, ERR_IO, "%s: could not be written (%s): check space and permissions of %s", path, strerror(errno), dir);
+	int rc = err_set(msg, ERR_IO, "%s: could not be written (%s): check space and permissions of %s", path,
+			 strerror(errno), dir);
 	unlink(tmp);
 	return rc;
 }
@@ -63,7 +65,7 @@ static EVP_PKEY *read_key(const char *path)
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return NULL;
-	EVP_PKEY *key = PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t)"");
+	EVP_PKEY *key = PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t) "");
 	fclose(f);
 	return key;
 }
@@ -119,7 +121,7 @@ static bool set_serial(X509 *cert)
 {
 	BIGNUM *bn = BN_new();
 	bool good = bn && BN_rand(bn, SERIAL_BITS, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) == 1 &&
-			BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(cert)) != NULL;
+		    BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(cert)) != NULL;
 	BN_free(bn);
 	return good;
 }
@@ -128,7 +130,8 @@ static bool set_dates(X509 *cert)
 {
 	time_t now = (time_t)(clock_wall_ms() / 1000);
 	/* From yesterday on: the clocks of clients differ. */
-	return X509_time_adj_ex(X509_getm_notBefore(cert), -1, 0, &now) && X509_time_adj_ex(X509_getm_notAfter(cert), DAYS, 0, &now);
+	return X509_time_adj_ex(X509_getm_notBefore(cert), -1, 0, &now) &&
+	       X509_time_adj_ex(X509_getm_notAfter(cert), DAYS, 0, &now);
 }
 
 static X509 *make_certificate(const struct tls_options *o, EVP_PKEY *key)
@@ -141,12 +144,12 @@ static X509 *make_certificate(const struct tls_options *o, EVP_PKEY *key)
 	if (strlen(cn) > CN_MAX)
 		cn = "vestnik"; /* RFC 5280 upper bound; the names that count are in the SAN */
 	bool good = X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) && set_dates(cert) &&
-			X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0) == 1 &&
-			X509_set_issuer_name(cert, name) == 1 && X509_set_pubkey(cert, key) == 1 &&
-			add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
-			add_extension(cert, NID_key_usage, "critical,digitalSignature") &&
-			add_extension(cert, NID_ext_key_usage, "serverAuth") && (o->n_domains == 0 || add_san(cert, o)) &&
-			X509_sign(cert, key, EVP_sha256()) > 0;
+		    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0) == 1 &&
+		    X509_set_issuer_name(cert, name) == 1 && X509_set_pubkey(cert, key) == 1 &&
+		    add_extension(cert, NID_basic_constraints, "critical,CA:FALSE") &&
+		    add_extension(cert, NID_key_usage, "critical,digitalSignature") &&
+		    add_extension(cert, NID_ext_key_usage, "serverAuth") && (o->n_domains == 0 || add_san(cert, o)) &&
+		    X509_sign(cert, key, EVP_sha256()) > 0;
 	if (good)
 		return cert;
 	X509_free(cert);
@@ -160,16 +163,21 @@ int tls_self_signed(const struct tls_options *o, const char *cert_path, const ch
 	if (has_cert && has_key)
 		return 0;
 	if (has_cert)
-		return err_set(msg, ERR_NOT_FOUND, "%s is missing beside %s: restore it, or remove both for a new self-signed pair", key_path, cert_path);
+		return err_set(msg, ERR_NOT_FOUND,
+			       "%s is missing beside %s: restore it, or remove both for a new self-signed pair",
+			       key_path, cert_path);
 	ERR_clear_error();
 	EVP_PKEY *key = has_key ? read_key(key_path) : EVP_EC_gen("P-256");
 	X509 *cert = key ? make_certificate(o, key) : NULL;
 	int rc;
 	if (!key)
-		rc = err_set(msg, ERR_CRYPTO, "%s: no usable key (%s): remove it for a new self-signed pair", key_path, tls_error_text(text, sizeof(text)));
+		rc = err_set(msg, ERR_CRYPTO, "%s: no usable key (%s): remove it for a new self-signed pair", key_path,
+			     tls_error_text(text, sizeof(text)));
 	else if (!cert)
-		rc = err_set(msg, ERR_CRYPTO, "no self-signed certificate could be made (%s): check the names in domains, or give tls.certificate",
-				tls_error_text(text, sizeof(text)));
+		rc = err_set(msg, ERR_CRYPTO,
+			     "no self-signed certificate could be made (%s): check the names in domains, or give "
+			     "tls.certificate",
+			     tls_error_text(text, sizeof(text)));
 	else
 		rc = has_key ? 0 : write_pem(o->data_dir, key_path, key, NULL, msg);
 	if (rc == 0)

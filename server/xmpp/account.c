@@ -11,24 +11,30 @@ static void form(struct request *rq)
 	node_add(rq->a, q, A_registered, NS_REGISTER);
 	node_add_text(rq->a, q, A_username, NS_REGISTER, jid_local(&rq->session->jid));
 	node_add(rq->a, q, A_password, NS_REGISTER);
-	node_add_text(rq->a, q, A_instructions, NS_REGISTER, STR("Send your name and a new password to change the password."));
+	node_add_text(rq->a, q, A_instructions, NS_REGISTER,
+		      STR("Send your name and a new password to change the password."));
 	reply_result(rq, q);
 }
 
 static void changed(void *ctx, int err, uint32_t id)
 {
 	(void)id;
-	if (!err) pending_result(ctx, NULL);
+	if (!err)
+		pending_result(ctx, NULL);
 	else if (err == ERR_FORBIDDEN)
-		pending_error(ctx, "cancel", A_not_allowed, "The password belongs to the company directory: change it there");
+		pending_error(ctx, "cancel", A_not_allowed,
+			      "The password belongs to the company directory: change it there");
 	else if (err == ERR_SYNTAX)
-		pending_error(ctx, "modify", A_not_acceptable, "The password has characters that are not allowed, or is empty or too long");
-	else pending_err(ctx, err, NULL);
+		pending_error(ctx, "modify", A_not_acceptable,
+			      "The password has characters that are not allowed, or is empty or too long");
+	else
+		pending_err(ctx, err, NULL);
 }
 
 static void change(struct request *rq)
 {
-	struct str name = node_child_text(rq->a, rq->child, A_username, NS_REGISTER), password = node_child_text(rq->a, rq->child, A_password, NS_REGISTER);
+	struct str name = node_child_text(rq->a, rq->child, A_username, NS_REGISTER),
+		   password = node_child_text(rq->a, rq->child, A_password, NS_REGISTER);
 	struct jid self = rq->session->jid;
 	struct str local;
 
@@ -44,7 +50,10 @@ static void change(struct request *rq)
 		reply_error(rq, "auth", A_forbidden, "You may only change your own password");
 		return;
 	}
-	struct account_op op = { .domain = jid_domain(&self), .local = local, .password = password, .actor = rq->session->user->jid.full,
+	struct account_op op = { .domain = jid_domain(&self),
+				 .local = local,
+				 .password = password,
+				 .actor = rq->session->user->jid.full,
 				 .keep_session = rq->session->number };
 	account_change_own_password(&op, changed, reply_later(rq));
 }

@@ -38,15 +38,18 @@ void bind_iq(struct stream *st, struct node *iq)
 		return;
 	}
 	if (err == ERR_LIMIT) {
-		bind_error(st, iq, "wait", A_resource_constraint, "Too many sessions of this account are open; end one of them");
+		bind_error(st, iq, "wait", A_resource_constraint,
+			   "Too many sessions of this account are open; end one of them");
 		return;
 	}
 	if (err && err != ERR_SYNTAX) { /* row D06 */
-		bind_error(st, iq, "wait", A_resource_constraint, "The server cannot read its store now; try again a little later");
+		bind_error(st, iq, "wait", A_resource_constraint,
+			   "The server cannot read its store now; try again a little later");
 		return;
 	}
 	if (err) {
-		bind_error(st, iq, "modify", A_bad_request, "The resource has characters that are not allowed or is too long");
+		bind_error(st, iq, "modify", A_bad_request,
+			   "The resource has characters that are not allowed or is too long");
 		return;
 	}
 	struct node *r = node_new(a, A_iq, NS_CLIENT);
@@ -61,7 +64,8 @@ void bind_iq(struct stream *st, struct node *iq)
 static void resumed(struct stream *st, struct node *reply, bool ok)
 {
 	stream_send_node(st, reply);
-	if (!ok) return;
+	if (!ok)
+		return;
 	stream_enter(st, PHASE_SESSION);
 	sm_after_resume(st);
 }

@@ -68,14 +68,18 @@ static void after_change(struct write_op *op, struct session *asker)
 
 	(void)asker;
 	peer_forget_all();
-	if (!u) return;
-	list_each_safe(s, &u->sessions, struct session, of_user)
-		if (s->wants_blocklist) push_iq(s, c->arena, c->push);
+	if (!u)
+		return;
+	list_each_safe (s, &u->sessions, struct session, of_user)
+		if (s->wants_blocklist)
+			push_iq(s, c->arena, c->push);
 	for (size_t i = 0; i < c->n; i++) {
-		if (!c->v[i].local_n || !presence_is_available(c->user.full)) continue;
+		if (!c->v[i].local_n || !presence_is_available(c->user.full))
+			continue;
 		struct jid bare = jid_to_bare(c->v[i]);
 		uint32_t contact = peer_get(&bare)->id;
-		if (contact && presence_may_see(contact, u->id)) presence_reveal(c->user.full, bare.full, !c->block);
+		if (contact && presence_may_see(contact, u->id))
+			presence_reveal(c->user.full, bare.full, !c->block);
 	}
 }
 

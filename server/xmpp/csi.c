@@ -26,18 +26,24 @@ void csi_flush(struct xsession *xs)
 
 bool csi_hold(struct xsession *xs, const struct outgoing *o, struct str head, struct str tail)
 {
-	if (!o->hold_while_inactive) return false;
-	if (o->kind != STANZA_PRESENCE) return true; /* a chat state is worth nothing later */
-	if (!xs->held) xs->held = hash_new();
+	if (!o->hold_while_inactive)
+		return false;
+	if (o->kind != STANZA_PRESENCE)
+		return true; /* a chat state is worth nothing later */
+	if (!xs->held)
+		xs->held = hash_new();
 	struct csi_held *old = hash_get(xs->held, o->from);
-	if (old) drop(xs, old);
-	if (hash_count(xs->held) >= HELD_MAX) csi_flush(xs);
+	if (old)
+		drop(xs, old);
+	if (hash_count(xs->held) >= HELD_MAX)
+		csi_flush(xs);
 
 	struct csi_held *h = mem_zero(sizeof *h + o->from.n);
 	struct str payload = chunk_str(o->payload);
 	h->bytes = chunk_alloc(head.n + payload.n + tail.n);
 	memcpy(h->bytes->data, head.p, head.n);
-	if (payload.n) memcpy(h->bytes->data + head.n, payload.p, payload.n);
+	if (payload.n)
+		memcpy(h->bytes->data + head.n, payload.p, payload.n);
 	memcpy(h->bytes->data + head.n + payload.n, tail.p, tail.n);
 	memcpy(h->from_bytes, o->from.p, o->from.n);
 	h->from = str_of(h->from_bytes, o->from.n);
@@ -49,12 +55,14 @@ bool csi_hold(struct xsession *xs, const struct outgoing *o, struct str head, st
 void csi_set(struct xsession *xs, bool inactive)
 {
 	xs->s.inactive = inactive;
-	if (!inactive && xs->held) csi_flush(xs);
+	if (!inactive && xs->held)
+		csi_flush(xs);
 }
 
 void csi_free(struct xsession *xs)
 {
-	while (!list_empty(&xs->held_order)) drop(xs, list_entry(xs->held_order.next, struct csi_held, link));
+	while (!list_empty(&xs->held_order))
+		drop(xs, list_entry(xs->held_order.next, struct csi_held, link));
 	hash_free(xs->held);
 	xs->held = NULL;
 }

@@ -22,8 +22,10 @@ static void add_feature(void *ctx, const char *feature)
 {
 	struct feature_list *l = ctx;
 
-	if (l->query) node_set(l->a, node_add(l->a, l->query, A_feature, NS_DISCO_INFO), "var", str_c(feature));
-	if (l->n < 256) l->v[l->n++] = feature;
+	if (l->query)
+		node_set(l->a, node_add(l->a, l->query, A_feature, NS_DISCO_INFO), "var", str_c(feature));
+	if (l->n < 256)
+		l->v[l->n++] = feature;
 }
 
 static void add_identity(struct arena *a, struct node *q, const char *category, const char *type, const char *name)
@@ -32,7 +34,8 @@ static void add_identity(struct arena *a, struct node *q, const char *category, 
 
 	node_set(a, i, "category", str_c(category));
 	node_set(a, i, "type", str_c(type));
-	if (name) node_set(a, i, "name", str_c(name));
+	if (name)
+		node_set(a, i, "name", str_c(name));
 }
 
 static int by_text(const void *a, const void *b)
@@ -52,7 +55,8 @@ static struct str caps_ver(struct arena *a)
 	qsort(l.v, l.n, sizeof *l.v, by_text);
 	buf_init(&b, 65536);
 	buf_lit(&b, "server/im//vestnik<");
-	for (size_t i = 0; i < l.n; i++) buf_printf(&b, "%s<", l.v[i]);
+	for (size_t i = 0; i < l.n; i++)
+		buf_printf(&b, "%s<", l.v[i]);
 	digest(HASH_SHA1, buf_str(&b), d);
 	buf_clear(&b);
 	return str_of(out, base64_encode(d, 20, out));
@@ -75,7 +79,8 @@ static void info_host(struct request *rq)
 	struct node *q = node_new(rq->a, A_query, NS_DISCO_INFO);
 	struct feature_list l = { .a = rq->a, .query = q };
 
-	if (node.p && adhoc_disco_info(rq, node)) return;
+	if (node.p && adhoc_disco_info(rq, node))
+		return;
 	if (node.p && !str_starts(node, str_c(caps_node))) {
 		reply_error(rq, "cancel", A_item_not_found, "There is no such node");
 		return;
@@ -89,9 +94,11 @@ static void info_host(struct request *rq)
 /* Another person's account looks the same whether it exists or not, unless one may see it (row I11; RFC 6121 8.5.1). */
 static bool may_see(struct request *rq)
 {
-	if (rq->addressee != TO_ACCOUNT) return true;
+	if (rq->addressee != TO_ACCOUNT)
+		return true;
 	const struct peer *p = peer_get(&rq->to);
-	if (p->id && presence_may_see(rq->session->user->id, p->id)) return true;
+	if (p->id && presence_may_see(rq->session->user->id, p->id))
+		return true;
 	reply_error(rq, "cancel", A_service_unavailable, "Nobody is there");
 	return false;
 }
@@ -102,13 +109,16 @@ static void info_account(struct request *rq)
 	struct node *q = node_new(rq->a, A_query, NS_DISCO_INFO);
 	struct feature_list l = { .a = rq->a, .query = q };
 
-	if (!may_see(rq)) return;
-	if (node.p && pep_disco_info(rq, node)) return;
+	if (!may_see(rq))
+		return;
+	if (node.p && pep_disco_info(rq, node))
+		return;
 	if (node.p) {
 		reply_error(rq, "cancel", A_item_not_found, "There is no such node");
 		return;
 	}
-	add_identity(rq->a, q, "account", rq->session->user->is_admin && rq->addressee != TO_ACCOUNT ? "admin" : "registered", NULL);
+	add_identity(rq->a, q, "account",
+		     rq->session->user->is_admin && rq->addressee != TO_ACCOUNT ? "admin" : "registered", NULL);
 	add_identity(rq->a, q, "pubsub", "pep", NULL);
 	handlers_features(true, add_feature, &l);
 	reply_result(rq, q);
@@ -119,7 +129,8 @@ static void items_host(struct request *rq)
 	struct str node = node_attr(rq->child, "node");
 	struct node *q = node_new(rq->a, A_query, NS_DISCO_ITEMS);
 
-	if (node.p && adhoc_disco_items(rq, node)) return;
+	if (node.p && adhoc_disco_items(rq, node))
+		return;
 	reply_result(rq, q);
 }
 
@@ -127,16 +138,20 @@ static void items_account(struct request *rq)
 {
 	struct node *q = node_new(rq->a, A_query, NS_DISCO_ITEMS);
 
-	if (!may_see(rq)) return;
-	if (!node_attr(rq->child, "node").p) pep_disco_items(rq, q);
+	if (!may_see(rq))
+		return;
+	if (!node_attr(rq->child, "node").p)
+		pep_disco_items(rq, q);
 	reply_result(rq, q);
 }
 
 static const struct handler rows[] = {
 	{ IQ_GET, A_query, NS_DISCO_INFO, TO_HOST, 0, "http://jabber.org/protocol/disco#info", info_host },
-	{ IQ_GET, A_query, NS_DISCO_INFO, TO_OWN | TO_ACCOUNT, 0, "http://jabber.org/protocol/disco#info", info_account },
+	{ IQ_GET, A_query, NS_DISCO_INFO, TO_OWN | TO_ACCOUNT, 0, "http://jabber.org/protocol/disco#info",
+	  info_account },
 	{ IQ_GET, A_query, NS_DISCO_ITEMS, TO_HOST, 0, "http://jabber.org/protocol/disco#items", items_host },
-	{ IQ_GET, A_query, NS_DISCO_ITEMS, TO_OWN | TO_ACCOUNT, 0, "http://jabber.org/protocol/disco#items", items_account },
+	{ IQ_GET, A_query, NS_DISCO_ITEMS, TO_OWN | TO_ACCOUNT, 0, "http://jabber.org/protocol/disco#items",
+	  items_account },
 	{ .fn = NULL },
 };
 static const char *const host_features[] = { "http://jabber.org/protocol/caps", NULL };

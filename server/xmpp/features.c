@@ -10,7 +10,8 @@ static void tls_features(struct stream *st, struct arena *a, struct node *f)
 {
 	struct node *tls = node_add(a, f, A_starttls, NS_TLS);
 
-	if (st->phase == PHASE_TLS) node_add(a, tls, A_required, NS_TLS);
+	if (st->phase == PHASE_TLS)
+		node_add(a, tls, A_required, NS_TLS);
 }
 
 /* XEP-0440: which channel bindings work here; covered by the hash of XEP-0474. */
@@ -21,14 +22,17 @@ static void channel_bindings(struct stream *st, struct arena *a, struct node *f)
 
 	login_peer(st, &peer);
 	size_t n = sasl_cb_types(&peer, types, SASL_CB_MAX);
-	if (!n) return;
+	if (!n)
+		return;
 	struct node *list = node_add(a, f, A_sasl_channel_binding, NS_SASL_CB);
-	for (size_t i = 0; i < n; i++) node_set(a, node_add(a, list, A_channel_binding, NS_SASL_CB), "type", types[i]);
+	for (size_t i = 0; i < n; i++)
+		node_set(a, node_add(a, list, A_channel_binding, NS_SASL_CB), "type", types[i]);
 }
 
 static void auth_features(struct stream *st, struct arena *a, struct node *f)
 {
-	if (!st->secure && st->listener->tls) tls_features(st, a, f);
+	if (!st->secure && st->listener->tls)
+		tls_features(st, a, f);
 	login_offer(st, false, a, node_add(a, f, A_mechanisms, NS_SASL));
 	sasl2_features(st, a, f);
 	channel_bindings(st, a, f);
@@ -52,12 +56,16 @@ static void limit_features(struct stream *st, struct arena *a, struct node *f)
 {
 	bool in = st->phase == PHASE_BIND || st->phase == PHASE_SESSION;
 	struct node *l = node_add(a, f, A_limits, NS_STREAM_LIMITS);
-	struct str bytes = arena_printf(a, "%llu", (unsigned long long)(in ? limits()->stanza_bytes : limits()->preauth_stanza_bytes));
+	struct str bytes =
+		arena_printf(a, "%llu",
+			     (unsigned long long)(in ? limits()->stanza_bytes : limits()->preauth_stanza_bytes));
 
 	node_add_text(a, l, A_max_bytes, NS_STREAM_LIMITS, bytes);
 	if (in)
 		node_add_text(a, l, A_idle_seconds, NS_STREAM_LIMITS,
-			      arena_printf(a, "%llu", (unsigned long long)((limits()->ping_ms + limits()->ping_timeout_ms) / 1000)));
+			      arena_printf(a, "%llu",
+					   (unsigned long long)((limits()->ping_ms + limits()->ping_timeout_ms) /
+								1000)));
 }
 
 void features_send(struct stream *st)
@@ -70,6 +78,7 @@ void features_send(struct stream *st)
 	case PHASE_AUTH: auth_features(st, a, f); break;
 	default: bind_features(st, a, f); break;
 	}
-	if (st->phase != PHASE_TLS) limit_features(st, a, f); /* before TLS nothing but STARTTLS (row A04) */
+	if (st->phase != PHASE_TLS)
+		limit_features(st, a, f); /* before TLS nothing but STARTTLS (row A04) */
 	stream_send_node(st, f);
 }

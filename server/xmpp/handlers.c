@@ -2,8 +2,9 @@
 #include "server/xmpp/handlers.h"
 #include <string.h>
 
-extern const struct handler_table small_handlers, disco_handlers, carbons_handlers, message_handlers, roster_handlers, vcard_handlers,
-	blocking_handlers, private_handlers, account_handlers, mam_handlers, pep_handlers, adhoc_handlers, last_handlers;
+extern const struct handler_table small_handlers, disco_handlers, carbons_handlers, message_handlers, roster_handlers,
+	vcard_handlers, blocking_handlers, private_handlers, account_handlers, mam_handlers, pep_handlers,
+	adhoc_handlers, last_handlers;
 
 const struct handler_table *const handler_tables[] = {
 	&disco_handlers,    /* XEP-0030, 0115 */
@@ -11,12 +12,12 @@ const struct handler_table *const handler_tables[] = {
 	&roster_handlers,   /* RFC 6121 section 2 */
 	&blocking_handlers, /* XEP-0191 */
 	&vcard_handlers,    /* XEP-0054 */
-	&last_handlers,     /* XEP-0012 */
+	&last_handlers,	    /* XEP-0012 */
 	&private_handlers,  /* XEP-0049, 0083 */
 	&account_handlers,  /* XEP-0077 password change */
-	&mam_handlers,      /* XEP-0313 */
+	&mam_handlers,	    /* XEP-0313 */
 	&carbons_handlers,  /* XEP-0280 */
-	&pep_handlers,      /* XEP-0060, 0084, 0163, 0384, 0398, 0402, 0490 */
+	&pep_handlers,	    /* XEP-0060, 0084, 0163, 0384, 0398, 0402, 0490 */
 	&adhoc_handlers,    /* XEP-0050, 0133 */
 	&small_handlers,    /* XEP-0092, 0199, 0202, session */
 	NULL,
@@ -30,12 +31,15 @@ static size_t n_rows;
 void handlers_init(void)
 {
 	n_rows = 0;
-	for (unsigned ns = 1; ns < NS_COUNT; ns++) { /* rows of one namespace stand together, ended by the next namespace */
+	for (unsigned ns = 1; ns < NS_COUNT;
+	     ns++) { /* rows of one namespace stand together, ended by the next namespace */
 		by_ns[ns] = NULL;
 		for (size_t t = 0; handler_tables[t]; t++)
 			for (const struct handler *h = handler_tables[t]->rows; h && h->fn && n_rows < ROWS_MAX; h++) {
-				if (h->ns != ns) continue;
-				if (!by_ns[ns]) by_ns[ns] = &rows[n_rows];
+				if (h->ns != ns)
+					continue;
+				if (!by_ns[ns])
+					by_ns[ns] = &rows[n_rows];
 				rows[n_rows++] = *h;
 			}
 	}
@@ -47,9 +51,11 @@ const struct handler *handler_find(const struct node *child, unsigned iq_type, u
 
 	*out_exists = false;
 	for (; h && h < rows + n_rows && h->ns == child->ns; h++) {
-		if (h->child != A_NONE && h->child != child->name) continue;
+		if (h->child != A_NONE && h->child != child->name)
+			continue;
 		*out_exists = true;
-		if ((h->iq_type & iq_type) && (h->to & addressee)) return h;
+		if ((h->iq_type & iq_type) && (h->to & addressee))
+			return h;
 	}
 	return NULL;
 }
@@ -62,8 +68,10 @@ struct seen {
 static bool is_new(struct seen *s, const char *feature)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (strcmp(s->v[i], feature) == 0) return false;
-	if (s->n < sizeof s->v / sizeof *s->v) s->v[s->n++] = feature;
+		if (strcmp(s->v[i], feature) == 0)
+			return false;
+	if (s->n < sizeof s->v / sizeof *s->v)
+		s->v[s->n++] = feature;
 	return true;
 }
 
@@ -74,9 +82,12 @@ void handlers_features(bool account, void (*fn)(void *ctx, const char *feature),
 
 	for (size_t t = 0; handler_tables[t]; t++) {
 		for (const struct handler *h = handler_tables[t]->rows; h && h->fn; h++)
-			if (h->feature && (h->to & want) && is_new(&seen, h->feature)) fn(ctx, h->feature);
-		const char *const *more = account ? handler_tables[t]->account_features : handler_tables[t]->host_features;
+			if (h->feature && (h->to & want) && is_new(&seen, h->feature))
+				fn(ctx, h->feature);
+		const char *const *more =
+			account ? handler_tables[t]->account_features : handler_tables[t]->host_features;
 		for (; more && *more; more++)
-			if (is_new(&seen, *more)) fn(ctx, *more);
+			if (is_new(&seen, *more))
+				fn(ctx, *more);
 	}
 }

@@ -33,7 +33,8 @@ void login_offer(const struct stream *st, bool sasl2, struct arena *a, struct no
 	login_peer(st, &peer);
 	peer.sasl2 = sasl2;
 	size_t n = sasl_offer(&peer, false, names, SASL_MAX);
-	for (size_t i = 0; i < n; i++) node_add_text(a, parent, A_mechanism, parent->ns, names[i]);
+	for (size_t i = 0; i < n; i++)
+		node_add_text(a, parent, A_mechanism, parent->ns, names[i]);
 }
 
 static void login_success(struct stream *st);
@@ -41,7 +42,8 @@ static void login_success(struct stream *st);
 /* Base64 as RFC 6120 6.4.2: "=" is the empty string. NONE when there is nothing. */
 static struct str encode(struct arena *a, struct str data)
 {
-	if (data.n == 0) return STR("=");
+	if (data.n == 0)
+		return STR("=");
 	char *out = arena_alloc(a, 4 * ((data.n + 2) / 3));
 	return str_of(out, base64_encode(data.p, data.n, out));
 }
@@ -54,7 +56,8 @@ static int decode(struct arena *a, struct str text, struct str *out)
 	}
 	char *bytes = arena_alloc(a, text.n + 1);
 	ptrdiff_t n = base64_decode(text, bytes, text.n + 1);
-	if (n < 0) return ERR_SYNTAX;
+	if (n < 0)
+		return ERR_SYNTAX;
 	*out = str_of(bytes, (size_t)n);
 	return 0;
 }
@@ -71,15 +74,18 @@ static void send_failure(struct stream *st, const char *condition, const char *t
 
 	/* XEP-0388 2.6: the condition keeps the namespace of RFC 6120. */
 	node_append(f, node_new_named(a, str_c(condition), ns_str(NS_SASL)));
-	if (text) node_add_text(a, f, A_text, login_ns(st->login), str_c(text));
+	if (text)
+		node_add_text(a, f, A_text, login_ns(st->login), str_c(text));
 	stream_send_node(st, f);
 }
 
 static void on_failure(struct stream *st, const struct sasl_outcome *o)
 {
 	send_failure(st, o->condition, o->text);
-	log_info("auth.failed", LU("conn", conn_id(st->conn)), LC("ip", conn_ip(st->conn)), LC("condition", o->condition));
-	if (!o->counts || ++st->auth_failures < limits()->auth_failures) return;
+	log_info("auth.failed", LU("conn", conn_id(st->conn)), LC("ip", conn_ip(st->conn)),
+		 LC("condition", o->condition));
+	if (!o->counts || ++st->auth_failures < limits()->auth_failures)
+		return;
 	limit_hit_log("auth_failures", conn_ip(st->conn));
 	stream_error(st, "policy-violation", "Too many failed logins; check name and password and connect again");
 }
@@ -100,7 +106,8 @@ static void on_success(struct stream *st, const struct sasl_outcome *o)
 	}
 	l->rotate = o->rotate_token;
 	l->mechanism = str_c(o->mechanism);
-	log_info("auth.ok", LU("conn", conn_id(st->conn)), LC("ip", conn_ip(st->conn)), LS("jid", l->bare), LC("mechanism", o->mechanism));
+	log_info("auth.ok", LU("conn", conn_id(st->conn)), LC("ip", conn_ip(st->conn)), LS("jid", l->bare),
+		 LC("mechanism", o->mechanism));
 	stream_move(st, threads_home(l->bare), login_success);
 }
 
@@ -111,10 +118,12 @@ static void on_reply(void *ctx, const struct sasl_outcome *o)
 	struct arena *a = stream_arena();
 
 	l->pending = false;
-	if (st->phase != PHASE_AUTH) return; /* closed meanwhile */
+	if (st->phase != PHASE_AUTH)
+		return; /* closed meanwhile */
 	if (o->kind == SASL_CHALLENGE) {
 		struct node *c = node_new(a, A_challenge, login_ns(l));
-		if (o->data.n) node_append_text(a, c, encode(a, o->data));
+		if (o->data.n)
+			node_append_text(a, c, encode(a, o->data));
 		stream_send_node(st, c);
 	} else if (o->kind == SASL_FAILURE) {
 		on_failure(st, o);
@@ -138,7 +147,8 @@ static void login_success(struct stream *st)
 		return;
 	}
 	struct node *s = node_new(a, A_success, NS_SASL);
-	if (l->success.p) node_append_text(a, s, encode(a, l->success));
+	if (l->success.p)
+		node_append_text(a, s, encode(a, l->success));
 	stream_send_node(st, s);
 	stream_enter(st, PHASE_BIND);
 	stream_restart(st);
@@ -158,10 +168,12 @@ void login_free(struct stream *st)
 {
 	struct login *l = st->login;
 
-	if (!l) return;
+	if (!l)
+		return;
 	sasl_free(l->sasl);
 	sasl2_forget(l);
-	if (l->arena) arena_free(l->arena);
+	if (l->arena)
+		arena_free(l->arena);
 	mem_free((void *)l->bare.p);
 	mem_free((void *)l->success.p);
 	mem_free((void *)l->new_token.p);
@@ -172,19 +184,22 @@ void login_free(struct stream *st)
 /* True after a stream error: an answer was still on its way. */
 static bool out_of_order(struct stream *st)
 {
-	if (!st->login || !st->login->pending) return false;
+	if (!st->login || !st->login->pending)
+		return false;
 	stream_error(st, "not-authorized", "Wait for the answer to your login before sending more");
 	return true;
 }
 
-static void begin(struct stream *st, struct node *n, const struct sasl_peer *peer, struct str mechanism, bool has_initial, struct str initial)
+static void begin(struct stream *st, struct node *n, const struct sasl_peer *peer, struct str mechanism,
+		  bool has_initial, struct str initial)
 {
 	struct login *l = st->login;
 	struct str offered[2 * SASL_MAX], raw = STR_NONE;
 	size_t n_offered = sasl_offer(peer, false, offered, SASL_MAX);
 
 	(void)n;
-	if (peer->sasl2) n_offered += sasl_offer(peer, true, offered + n_offered, SASL_MAX);
+	if (peer->sasl2)
+		n_offered += sasl_offer(peer, true, offered + n_offered, SASL_MAX);
 	l->sasl = sasl_new(peer, offered, n_offered, on_reply, st);
 	if (has_initial && decode(stream_arena(), initial, &raw))
 		sasl_fail(l->sasl, "incorrect-encoding");
@@ -196,7 +211,8 @@ void login_auth(struct stream *st, struct node *n)
 {
 	struct sasl_peer peer;
 
-	if (out_of_order(st)) return;
+	if (out_of_order(st))
+		return;
 	struct str text = node_text(stream_arena(), n);
 	login_new(st, false);
 	login_peer(st, &peer);
@@ -207,7 +223,8 @@ void login_authenticate(struct stream *st, struct node *n)
 {
 	struct sasl_peer peer;
 
-	if (out_of_order(st)) return;
+	if (out_of_order(st))
+		return;
 	struct login *l = login_new(st, true);
 	l->arena = arena_new(2048);
 	l->request = node_copy(l->arena, n);
@@ -216,7 +233,8 @@ void login_authenticate(struct stream *st, struct node *n)
 	sasl2_read_request(st, l->request, &peer);
 	struct node *initial = node_child(n, A_initial_response, NS_SASL2);
 	struct str text = initial ? node_text(stream_arena(), initial) : STR_NONE;
-	if (initial && text.n == 0) text = STR("=");
+	if (initial && text.n == 0)
+		text = STR("=");
 	begin(st, n, &peer, node_attr(n, "mechanism"), initial != NULL, text);
 }
 
@@ -224,7 +242,8 @@ void login_response(struct stream *st, struct node *n)
 {
 	struct str raw = STR_NONE;
 
-	if (out_of_order(st)) return;
+	if (out_of_order(st))
+		return;
 	if (!st->login || !st->login->sasl || st->login->sasl2 != (n->ns == NS_SASL2)) {
 		stream_error(st, "not-authorized", "Start a login before answering a challenge");
 		return;

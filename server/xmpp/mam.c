@@ -39,9 +39,12 @@ static void print_result(struct buf *b, const struct message_rec *m, struct str 
 	buf_lit(b, "/><message xmlns='jabber:client'");
 	print_attr(b, "from", m->from);
 	print_attr(b, "to", m->to);
-	if (m->type != MESSAGE_NORMAL) print_attr(b, "type", str_c(message_type_names[m->type]));
-	if (m->id.n) print_attr(b, "id", m->id);
-	if (m->lang.n) print_attr(b, "xml:lang", m->lang);
+	if (m->type != MESSAGE_NORMAL)
+		print_attr(b, "type", str_c(message_type_names[m->type]));
+	if (m->id.n)
+		print_attr(b, "id", m->id);
+	if (m->lang.n)
+		print_attr(b, "xml:lang", m->lang);
 	buf_byte(b, '>');
 	buf_str_add(b, m->payload);
 	buf_lit(b, "</message></forwarded></result>");
@@ -75,8 +78,10 @@ static int read_time(struct request *rq, const struct node *form, const char *va
 	struct str v = form_value(rq->a, form, var);
 	uint64_t ms;
 
-	if (!v.p) return 0;
-	if (datetime_parse(v, &ms)) return ERR_SYNTAX;
+	if (!v.p)
+		return 0;
+	if (datetime_parse(v, &ms))
+		return ERR_SYNTAX;
 	*out_us = ms * 1000;
 	return 0;
 }
@@ -84,8 +89,10 @@ static int read_time(struct request *rq, const struct node *form, const char *va
 /* An archive id that must exist in this archive; otherwise item-not-found (XEP-0313 4.3). */
 static int read_id(struct request *rq, struct txn *t, struct str id, uint64_t *out)
 {
-	if (!id.p || id.n == 0) return 0;
-	if (opaque_parse(id, out) || !archive_has(t, rq->session->user->id, *out)) return ERR_NOT_FOUND;
+	if (!id.p || id.n == 0)
+		return 0;
+	if (opaque_parse(id, out) || !archive_has(t, rq->session->user->id, *out))
+		return ERR_NOT_FOUND;
 	return 0;
 }
 
@@ -95,11 +102,16 @@ static int read_form(struct request *rq, struct txn *t, const struct node *form,
 	uint64_t after = 0, before = 0;
 	int err;
 
-	if (type.p && !str_eq_c(type, "urn:xmpp:mam:2")) return ERR_SYNTAX;
-	if (with.p && jid_parse(rq->a, with, &q->with)) return ERR_SYNTAX;
-	if ((err = read_time(rq, form, "start", &q->start_us)) || (err = read_time(rq, form, "end", &q->end_us))) return err;
-	if (q->end_us) q->end_us += 999; /* whole milliseconds on the wire, microseconds in the store */
-	if ((err = read_id(rq, t, form_value(rq->a, form, "after-id"), &after)) || (err = read_id(rq, t, form_value(rq->a, form, "before-id"), &before)))
+	if (type.p && !str_eq_c(type, "urn:xmpp:mam:2"))
+		return ERR_SYNTAX;
+	if (with.p && jid_parse(rq->a, with, &q->with))
+		return ERR_SYNTAX;
+	if ((err = read_time(rq, form, "start", &q->start_us)) || (err = read_time(rq, form, "end", &q->end_us)))
+		return err;
+	if (q->end_us)
+		q->end_us += 999; /* whole milliseconds on the wire, microseconds in the store */
+	if ((err = read_id(rq, t, form_value(rq->a, form, "after-id"), &after)) ||
+	    (err = read_id(rq, t, form_value(rq->a, form, "before-id"), &before)))
 		return err;
 	q->after_gid = after;
 	q->before_gid = before;
@@ -112,18 +124,24 @@ static int read_rsm(struct request *rq, struct txn *t, struct archive_query *q, 
 	uint64_t gid = 0;
 	int err = rsm_parse(rq->a, rq->child, &r);
 
-	if (err) return err;
+	if (err)
+		return err;
 	q->max = r.has_max ? r.max : limits()->mam_page;
-	if (q->max > limits()->mam_page_max) q->max = limits()->mam_page_max; /* row E08 */
+	if (q->max > limits()->mam_page_max)
+		q->max = limits()->mam_page_max; /* row E08 */
 	*out_count_only = r.has_max && r.max == 0;
 	q->backwards = r.has_before;
 	if (r.has_after) {
-		if ((err = read_id(rq, t, r.after, &gid)) != 0) return err;
-		if (gid > q->after_gid) q->after_gid = gid;
+		if ((err = read_id(rq, t, r.after, &gid)) != 0)
+			return err;
+		if (gid > q->after_gid)
+			q->after_gid = gid;
 	}
 	if (r.has_before && r.before.n) {
-		if ((err = read_id(rq, t, r.before, &gid)) != 0) return err;
-		if (!q->before_gid || gid < q->before_gid) q->before_gid = gid;
+		if ((err = read_id(rq, t, r.before, &gid)) != 0)
+			return err;
+		if (!q->before_gid || gid < q->before_gid)
+			q->before_gid = gid;
 	}
 	return 0;
 }
@@ -132,7 +150,8 @@ static struct str opaque_str(struct arena *a, uint64_t gid)
 {
 	char id[OPAQUE_LEN];
 
-	if (!gid) return STR_NONE;
+	if (!gid)
+		return STR_NONE;
 	opaque_print(gid, id);
 	return arena_str(a, str_of(id, OPAQUE_LEN));
 }
@@ -142,8 +161,10 @@ static void finish(struct answer *an, const struct archive_page *page, uint64_t 
 	struct request *rq = an->rq;
 	struct node *fin = node_new(rq->a, A_fin, NS_MAM2);
 
-	if (page->complete) node_set(rq->a, fin, "complete", STR("true"));
-	rsm_add(rq->a, fin, opaque_str(rq->a, flip ? page->last : page->first), opaque_str(rq->a, flip ? page->first : page->last), UINT64_MAX, count);
+	if (page->complete)
+		node_set(rq->a, fin, "complete", STR("true"));
+	rsm_add(rq->a, fin, opaque_str(rq->a, flip ? page->last : page->first),
+		opaque_str(rq->a, flip ? page->first : page->last), UINT64_MAX, count);
 	send_results(an, flip);
 	reply_result(rq, fin);
 }
@@ -154,12 +175,15 @@ static int read_ids(struct answer *an, struct txn *t, const struct str *ids, siz
 	uint64_t gid;
 	struct message_rec m;
 
-	if (n > IDS_MAX) return ERR_LIMIT;
+	if (n > IDS_MAX)
+		return ERR_LIMIT;
 	*page = (struct archive_page){ .complete = true };
 	for (size_t i = 0; i < n; i++) {
 		gid = 0;
-		if (read_id(an->rq, t, ids[i], &gid) || !gid || message_get(t, gid, &m)) return ERR_NOT_FOUND;
-		if (!page->first) page->first = gid;
+		if (read_id(an->rq, t, ids[i], &gid) || !gid || message_get(t, gid, &m))
+			return ERR_NOT_FOUND;
+		if (!page->first)
+			page->first = gid;
 		page->last = gid;
 		add_result(an, &m);
 	}
@@ -177,11 +201,14 @@ static int run_query(struct answer *an, struct txn *t, struct archive_page *page
 
 	*page = (struct archive_page){ .complete = true };
 	*out_count = UINT64_MAX;
-	if (!err) err = read_rsm(rq, t, &q, &count_only);
+	if (!err)
+		err = read_rsm(rq, t, &q, &count_only);
 	size_t n_ids = form ? form_values(rq->a, form, "ids", &ids) : 0;
 	an->results = arena_zero(rq->a, ((n_ids > q.max ? n_ids : q.max) + 1) * sizeof *an->results);
-	if (err) return err;
-	if (n_ids) return read_ids(an, t, ids, n_ids, page);
+	if (err)
+		return err;
+	if (n_ids)
+		return read_ids(an, t, ids, n_ids, page);
 	if (count_only) {
 		*out_count = archive_count(t, &q, COUNT_MAX);
 		page->complete = *out_count == 0;
@@ -200,9 +227,11 @@ static void mam_query(struct request *rq)
 	buf_init(&an.b, 64u << 20);
 	int err = run_query(&an, t, &page, &count);
 	int end = txn_commit(t);
-	if (!err) err = end;
+	if (!err)
+		err = end;
 	if (err) {
-		for (size_t i = 0; i < an.n; i++) chunk_unref(an.results[i]);
+		for (size_t i = 0; i < an.n; i++)
+			chunk_unref(an.results[i]);
 		reply_err(rq, err, err == ERR_NOT_FOUND ? "The archive has no message with that id" : NULL);
 	} else {
 		finish(&an, &page, count, node_child(rq->child, A_flip_page, NS_MAM2) != NULL);
@@ -215,12 +244,15 @@ static void mam_form(struct request *rq)
 {
 	struct node *q = node_new(rq->a, A_query, NS_MAM2);
 	struct node *f = form_new(rq->a, q, "form", "urn:xmpp:mam:2");
-	static const struct { const char *var, *type; } fields[] = {
-		{ "with", "jid-single" }, { "start", "text-single" }, { "end", "text-single" }, { "before-id", "text-single" }, { "after-id", "text-single" },
-		{ "ids", "list-multi" },
+	static const struct {
+		const char *var, *type;
+	} fields[] = {
+		{ "with", "jid-single" },	{ "start", "text-single" },    { "end", "text-single" },
+		{ "before-id", "text-single" }, { "after-id", "text-single" }, { "ids", "list-multi" },
 	};
 
-	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) form_field(rq->a, f, fields[i].var, fields[i].type, NULL, STR_NONE);
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		form_field(rq->a, f, fields[i].var, fields[i].type, NULL, STR_NONE);
 	reply_result(rq, q);
 }
 
@@ -239,7 +271,8 @@ static void add_edge(struct request *rq, struct txn *t, struct node *meta, enum 
 		found = log_scan_next(&ls, &e);
 	} while (found && !archive_has(t, rq->session->user->id, e.gid));
 	log_scan_close(&ls);
-	if (!found || message_get(t, e.gid, &m)) return;
+	if (!found || message_get(t, e.gid, &m))
+		return;
 	struct node *n = node_add(rq->a, meta, name, NS_MAM2);
 	node_set(rq->a, n, "id", opaque_str(rq->a, e.gid));
 	node_set(rq->a, n, "timestamp", arena_str(rq->a, str_of(when, datetime_print(m.wall_us / 1000, when))));
@@ -264,7 +297,8 @@ static void print_list(struct arena *a, struct node *prefs, enum atom name, cons
 {
 	struct node *list = node_add(a, prefs, name, NS_MAM2);
 
-	for (size_t i = 0; i < n; i++) node_add_text(a, list, A_jid, NS_MAM2, v[i]);
+	for (size_t i = 0; i < n; i++)
+		node_add_text(a, list, A_jid, NS_MAM2, v[i]);
 }
 
 static struct node *prefs_node(struct arena *a, const struct mam_prefs *p)
@@ -294,8 +328,10 @@ static int read_list(struct request *rq, enum atom name, struct str *out, size_t
 
 	*out_n = 0;
 	for (struct node *n = list ? node_first(list) : NULL; n; n = node_next(n)) {
-		if (*out_n == MAM_PREFS_MAX) return ERR_LIMIT;
-		if (jid_parse(rq->a, node_text(rq->a, n), &j)) return ERR_SYNTAX;
+		if (*out_n == MAM_PREFS_MAX)
+			return ERR_LIMIT;
+		if (jid_parse(rq->a, node_text(rq->a, n), &j))
+			return ERR_SYNTAX;
 		out[(*out_n)++] = jid_bare(&j);
 	}
 	return 0;
@@ -333,8 +369,10 @@ static void prefs_set(struct request *rq)
 			in->def = (enum mam_default)i;
 			err = 0;
 		}
-	if (!err) err = read_list(rq, A_always, in->always, &in->n_always);
-	if (!err) err = read_list(rq, A_never, in->never, &in->n_never);
+	if (!err)
+		err = read_list(rq, A_always, in->always, &in->n_always);
+	if (!err)
+		err = read_list(rq, A_never, in->never, &in->n_never);
 	if (err) {
 		reply_err(rq, err, NULL);
 		return;
@@ -344,8 +382,10 @@ static void prefs_set(struct request *rq)
 	p->account = rq->session->user->id;
 	p->arena = arena_new(4096);
 	p->prefs = *in;
-	for (size_t i = 0; i < in->n_always; i++) p->prefs.always[i] = arena_str(p->arena, in->always[i]);
-	for (size_t i = 0; i < in->n_never; i++) p->prefs.never[i] = arena_str(p->arena, in->never[i]);
+	for (size_t i = 0; i < in->n_always; i++)
+		p->prefs.always[i] = arena_str(p->arena, in->always[i]);
+	for (size_t i = 0; i < in->n_never; i++)
+		p->prefs.never[i] = arena_str(p->arena, in->never[i]);
 	reply_with_after_write(rq, prefs_node(rq->a, in), &p->op, free_prefs);
 }
 

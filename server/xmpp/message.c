@@ -16,14 +16,15 @@
 
 /* What an element of a message says. */
 enum meaning {
-	M_STORE = 1,      /* worth keeping */
-	M_COUNTS = 2,     /* unread */
-	M_COPY = 4,       /* worth a carbon (XEP-0280 section 6.1) */
-	M_STATE = 8,      /* only for who is there (chat state) */
-	M_NO_STORE = 16, M_NO_COPY = 32,
-	M_NO_COUNT = 64,  /* about another message: correction, retraction, reaction */
-	M_FORGED = 128,   /* only a server sets this: taken out */
-	M_STRIP = 256,    /* read here and not passed on */
+	M_STORE = 1,  /* worth keeping */
+	M_COUNTS = 2, /* unread */
+	M_COPY = 4,   /* worth a carbon (XEP-0280 section 6.1) */
+	M_STATE = 8,  /* only for who is there (chat state) */
+	M_NO_STORE = 16,
+	M_NO_COPY = 32,
+	M_NO_COUNT = 64, /* about another message: correction, retraction, reaction */
+	M_FORGED = 128,	 /* only a server sets this: taken out */
+	M_STRIP = 256,	 /* read here and not passed on */
 };
 static const struct {
 	enum atom name;
@@ -34,7 +35,7 @@ static const struct {
 	{ A_subject, NS_CLIENT, M_STORE },
 	{ A_NONE, NS_CHATSTATES, M_STATE | M_COPY },
 	{ A_received, NS_RECEIPTS, M_STORE | M_COPY },
-	{ A_NONE, NS_MARKERS, M_STORE | M_COPY },       /* displayed, received, acknowledged; <markable/> comes with a body */
+	{ A_NONE, NS_MARKERS, M_STORE | M_COPY }, /* displayed, received, acknowledged; <markable/> comes with a body */
 	{ A_replace, NS_CORRECT, M_STORE | M_COPY | M_NO_COUNT },
 	{ A_retract, NS_RETRACT, M_STORE | M_COPY | M_NO_COUNT },
 	{ A_reactions, NS_REACTIONS, M_STORE | M_COPY | M_NO_COUNT },
@@ -47,22 +48,23 @@ static const struct {
 	{ A_no_permanent_store, NS_HINTS, M_NO_STORE },
 	{ A_no_copy, NS_HINTS, M_NO_COPY },
 	{ A_private, NS_CARBONS, M_NO_COPY | M_STRIP },
-	{ A_received, NS_CARBONS, M_FORGED },            /* row I01 */
+	{ A_received, NS_CARBONS, M_FORGED }, /* row I01 */
 	{ A_sent, NS_CARBONS, M_FORGED },
-	{ A_stanza_id, NS_SID, M_FORGED },               /* row I02, every instance */
+	{ A_stanza_id, NS_SID, M_FORGED }, /* row I02, every instance */
 	{ A_NONE, NS_OCCUPANT_ID, M_FORGED },
 	{ A_x, NS_MUC_USER, M_FORGED },
-	{ A_delay, NS_DELAY, M_FORGED },                 /* row I04 */
+	{ A_delay, NS_DELAY, M_FORGED }, /* row I04 */
 	{ A_result, NS_MAM2, M_FORGED },
 	{ A_event, NS_PUBSUB_EVENT, M_FORGED },
-	{ A_NONE, NS_V_SYSTEM, M_FORGED },               /* lines of the system and notifications come from us only (row I14) */
+	{ A_NONE, NS_V_SYSTEM, M_FORGED }, /* lines of the system and notifications come from us only (row I14) */
 	{ A_NONE, NS_V_NOTIFY, M_FORGED },
 };
 
 static unsigned meaning_of(const struct node *n)
 {
 	for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
-		if (meanings[i].ns == n->ns && (meanings[i].name == A_NONE || meanings[i].name == n->name)) return meanings[i].meaning;
+		if (meanings[i].ns == n->ns && (meanings[i].name == A_NONE || meanings[i].name == n->name))
+			return meanings[i].meaning;
 	return 0;
 }
 
@@ -74,7 +76,8 @@ static unsigned clean(struct node *stanza)
 	for (struct node *n = node_first(stanza), *next; n; n = next) {
 		unsigned m = meaning_of(n);
 		next = node_next(n);
-		if (m & (M_FORGED | M_STRIP)) node_remove(n);
+		if (m & (M_FORGED | M_STRIP))
+			node_remove(n);
 		all |= m;
 	}
 	return all;
@@ -83,7 +86,8 @@ static unsigned clean(struct node *stanza)
 static enum message_type type_of(struct str type)
 {
 	for (enum message_type t = MESSAGE_NORMAL; t <= MESSAGE_ERROR; t++)
-		if (str_eq_c(type, message_type_names[t])) return t;
+		if (str_eq_c(type, message_type_names[t]))
+			return t;
 	return MESSAGE_NORMAL; /* RFC 6121 5.2.2 */
 }
 
@@ -91,8 +95,10 @@ static void set_flags(struct message *m, unsigned all)
 {
 	bool kept_type = m->type == MESSAGE_NORMAL || m->type == MESSAGE_CHAT;
 
-	if (kept_type && (all & M_STORE) && !(all & M_NO_STORE)) m->flags |= MESSAGE_STORE;
-	if ((m->flags & MESSAGE_STORE) && (all & M_COUNTS) && !(all & M_NO_COUNT)) m->flags |= MESSAGE_COUNTS;
+	if (kept_type && (all & M_STORE) && !(all & M_NO_STORE))
+		m->flags |= MESSAGE_STORE;
+	if ((m->flags & MESSAGE_STORE) && (all & M_COUNTS) && !(all & M_NO_COUNT))
+		m->flags |= MESSAGE_COUNTS;
 	m->copy = kept_type && (all & M_COPY) && !(all & M_NO_COPY);
 	m->transient_drop = (all & M_STATE) && !(m->flags & MESSAGE_STORE);
 }
@@ -103,7 +109,8 @@ static void find_displayed(struct request *rq, struct message *m, struct txn *t,
 	struct node *d = node_child(rq->stanza, A_displayed, NS_MARKERS);
 	struct str id = d ? node_attr(d, "id") : STR_NONE;
 
-	if (id.n) m->displayed_gid = message_find(t, conv, peer, id, LOOK_BACK);
+	if (id.n)
+		m->displayed_gid = message_find(t, conv, peer, id, LOOK_BACK);
 }
 
 /* <retract/> turns the sender's own message into a tombstone (XEP-0424 section 5). */
@@ -113,9 +120,11 @@ static void find_retracted(struct request *rq, struct message *m, struct txn *t,
 	struct str id = r ? node_attr(r, "id") : STR_NONE;
 	char when[DATETIME_MAX];
 
-	if (!id.n) return;
+	if (!id.n)
+		return;
 	m->replaces_gid = message_find(t, conv, rq->session->user->id, id, LOOK_BACK);
-	if (!m->replaces_gid) return;
+	if (!m->replaces_gid)
+		return;
 	struct node *tomb = node_new(rq->a, A_retracted, NS_RETRACT);
 	node_set(rq->a, tomb, "id", rq->id);
 	node_set(rq->a, tomb, "stamp", arena_str(rq->a, str_of(when, datetime_print(clock_wall_ms(), when))));
@@ -126,9 +135,11 @@ static void find_references(struct request *rq, struct message *m)
 {
 	struct jid bare = jid_to_bare(m->to);
 
-	if (!node_child(rq->stanza, A_displayed, NS_MARKERS) && !node_child(rq->stanza, A_retract, NS_RETRACT)) return;
+	if (!node_child(rq->stanza, A_displayed, NS_MARKERS) && !node_child(rq->stanza, A_retract, NS_RETRACT))
+		return;
 	uint32_t peer = peer_get(&bare)->id;
-	if (!peer) return;
+	if (!peer)
+		return;
 	uint64_t conv = conv_private(rq->session->user->id, peer);
 	struct txn *t = im_read();
 	find_displayed(rq, m, t, conv, peer);
@@ -142,18 +153,24 @@ static void message_done(void *ctx, int err, uint64_t gid)
 
 	(void)gid;
 	if (p->xs && p->saves_counter) {
-		if (err) sm_not_saved(p->xs, p->number);
-		else sm_saved(p->xs, p->number);
+		if (err)
+			sm_not_saved(p->xs, p->number);
+		else
+			sm_saved(p->xs, p->number);
 	}
-	if (!err) pending_drop(p);
+	if (!err)
+		pending_drop(p);
 	else if (err == ERR_NOT_FOUND || err == ERR_FORBIDDEN) /* RFC 6121 8.5.1, XEP-0191 section 2.4: alike */
 		pending_error(p, "cancel", A_service_unavailable, "The message could not be delivered to that address");
-	else pending_err(p, err, NULL);
+	else
+		pending_err(p, err, NULL);
 }
 
 void message_stanza(struct request *rq)
 {
-	struct message m = { .type = type_of(rq->type), .from = rq->session->jid, .id = rq->id, .lang = node_lang(rq->stanza) };
+	struct message m = {
+		.type = type_of(rq->type), .from = rq->session->jid, .id = rq->id, .lang = node_lang(rq->stanza)
+	};
 	struct sm_checkpoint sm = { .id = "" };
 
 	if (rq->addressee == TO_HOST) {
@@ -165,15 +182,18 @@ void message_stanza(struct request *rq)
 		return;
 	}
 	set_flags(&m, clean(rq->stanza));
-	if (!node_first(rq->stanza)) return; /* nothing left to say */
+	if (!node_first(rq->stanza))
+		return; /* nothing left to say */
 	m.to = rq->addressee == TO_NONE ? rq->session->user->jid : rq->to;
 	struct node *origin = node_child(rq->stanza, A_origin_id, NS_SID);
-	if (origin) m.origin_id = node_attr(origin, "id");
+	if (origin)
+		m.origin_id = node_attr(origin, "id");
 	find_references(rq, &m);
 	m.payload = payload_of_children(rq->stanza);
 	struct pending *p = reply_later(rq);
 	pending_is_fast(p);
-	if (rq->xs->sm && (m.flags & MESSAGE_STORE)) sm_checkpoint_for(rq->xs, rq->sm_number, &sm);
+	if (rq->xs->sm && (m.flags & MESSAGE_STORE))
+		sm_checkpoint_for(rq->xs, rq->sm_number, &sm);
 	p->saves_counter = sm.id[0] != '\0';
 	message_send(rq->session, &m, &sm, message_done, p);
 	chunk_unref(m.payload);

@@ -19,7 +19,8 @@ static void starttls(struct stream *st, struct node *n)
 	stream_send(st, STR("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"));
 	st->starting_tls = true;
 	stream_restart(st); /* a new header comes inside TLS; glued bytes are refused by the stream (A05) */
-	if (conn_starttls(st->conn, tls)) stream_error(st, "policy-violation", "Nothing may follow <starttls/> before encryption");
+	if (conn_starttls(st->conn, tls))
+		stream_error(st, "policy-violation", "Nothing may follow <starttls/> before encryption");
 	tls_context_unref(tls);
 }
 
@@ -72,17 +73,19 @@ static const struct {
 static const struct {
 	const char *condition, *text;
 } fallback[PHASES] = {
-	[PHASE_TLS] = { "policy-violation", "Encryption is required: send <starttls/> first" },         /* row A04 */
-	[PHASE_AUTH] = { "not-authorized", "Log in first" },                                            /* row X17 */
-	[PHASE_BIND] = { "not-authorized", "Bind a resource first" },                                   /* RFC 6120 7.1 */
+	[PHASE_TLS] = { "policy-violation", "Encryption is required: send <starttls/> first" }, /* row A04 */
+	[PHASE_AUTH] = { "not-authorized", "Log in first" },					/* row X17 */
+	[PHASE_BIND] = { "not-authorized", "Bind a resource first" },				/* RFC 6120 7.1 */
 	[PHASE_SESSION] = { "unsupported-stanza-type", "Only message, presence and iq in jabber:client" }, /* row X14 */
 };
 
 void phase_element(struct stream *st, struct node *n)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		if (rows[i].phase != st->phase || rows[i].ns != n->ns) continue;
-		if (rows[i].name != A_NONE && rows[i].name != n->name) continue;
+		if (rows[i].phase != st->phase || rows[i].ns != n->ns)
+			continue;
+		if (rows[i].name != A_NONE && rows[i].name != n->name)
+			continue;
 		rows[i].fn(st, n);
 		return;
 	}

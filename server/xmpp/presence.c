@@ -17,10 +17,13 @@ static bool read_priority(struct request *rq, int8_t *out)
 
 	*out = 0;
 	text = str_trim(text);
-	if (str_empty(text)) return true;
+	if (str_empty(text))
+		return true;
 	minus = text.p[0] == '-';
-	if (minus || text.p[0] == '+') text = str_of(text.p + 1, text.n - 1);
-	if (str_u64(text, minus ? 128 : 127, &v)) return false; /* RFC 6121 4.7.2.3 */
+	if (minus || text.p[0] == '+')
+		text = str_of(text.p + 1, text.n - 1);
+	if (str_u64(text, minus ? 128 : 127, &v))
+		return false; /* RFC 6121 4.7.2.3 */
 	*out = (int8_t)(minus ? -(int)v : (int)v);
 	return true;
 }
@@ -33,7 +36,8 @@ static void take_caps(struct request *rq)
 
 	mem_free((void *)s->caps_node_ver.p);
 	s->caps_node_ver = STR_NONE;
-	if (!c) return;
+	if (!c)
+		return;
 	struct str v = arena_printf(rq->a, "%.*s#%.*s", STR_ARG(node_attr(c, "node")), STR_ARG(node_attr(c, "ver")));
 	s->caps_node_ver = str_of(str_dup(v), v.n);
 }
@@ -75,13 +79,16 @@ static void unavailable(struct request *rq)
 
 static void probe(struct request *rq)
 {
-	if (rq->addressee & (TO_ACCOUNT | TO_FULL | TO_SELF)) presence_probe(rq->session, &rq->to);
+	if (rq->addressee & (TO_ACCOUNT | TO_FULL | TO_SELF))
+		presence_probe(rq->session, &rq->to);
 }
 
 static void subscription_done(void *ctx, int err)
 {
-	if (err) pending_err(ctx, err, NULL);
-	else pending_drop(ctx);
+	if (err)
+		pending_err(ctx, err, NULL);
+	else
+		pending_drop(ctx);
 }
 
 static void subscription(struct request *rq)
@@ -108,14 +115,20 @@ static const struct {
 	const char *type;
 	void (*fn)(struct request *rq);
 } types[] = {
-	{ "", available },         { "unavailable", unavailable },  { "probe", probe },
-	{ "subscribe", subscription }, { "subscribed", subscription }, { "unsubscribe", subscription },
-	{ "unsubscribed", subscription }, { "error", ignore },
+	{ "", available },
+	{ "unavailable", unavailable },
+	{ "probe", probe },
+	{ "subscribe", subscription },
+	{ "subscribed", subscription },
+	{ "unsubscribe", subscription },
+	{ "unsubscribed", subscription },
+	{ "error", ignore },
 };
 
 void presence_stanza(struct request *rq)
 {
-	if (rq->addressee == TO_HOST) return; /* the server has no presence of its own */
+	if (rq->addressee == TO_HOST)
+		return; /* the server has no presence of its own */
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
 		if (str_eq_c(rq->type, types[i].type)) {
 			types[i].fn(rq);

@@ -11,7 +11,8 @@ static struct node *only_child(struct request *rq)
 {
 	struct node *n = node_first(rq->child);
 
-	if (n && !node_next(n) && n->ns_str.n && n->ns != NS_PRIVATE) return n;
+	if (n && !node_next(n) && n->ns_str.n && n->ns != NS_PRIVATE)
+		return n;
 	reply_error(rq, "modify", A_bad_request, "Ask for exactly one element with a namespace of its own");
 	return NULL;
 }
@@ -23,7 +24,9 @@ static struct node *stored(struct request *rq, const struct node *asked)
 	struct str xml;
 	struct node *root = NULL;
 
-	if (private_get(t, rq->session->user->id, asked->name_str, asked->ns_str, &xml) || parse_document(rq->a, xml, &limits, &root)) root = NULL;
+	if (private_get(t, rq->session->user->id, asked->name_str, asked->ns_str, &xml) ||
+	    parse_document(rq->a, xml, &limits, &root))
+		root = NULL;
 	txn_commit(t);
 	return root;
 }
@@ -32,11 +35,14 @@ static void private_query(struct request *rq)
 {
 	struct node *asked = only_child(rq), *q, *have;
 
-	if (!asked) return;
+	if (!asked)
+		return;
 	q = node_new(rq->a, A_query, NS_PRIVATE);
 	have = asked->ns == NS_DELIMITER ? NULL : stored(rq, asked);
-	if (!have) have = node_new_named(rq->a, asked->name_str, asked->ns_str);
-	if (asked->ns == NS_DELIMITER) node_append_text(rq->a, have, STR("::"));
+	if (!have)
+		have = node_new_named(rq->a, asked->name_str, asked->ns_str);
+	if (asked->ns == NS_DELIMITER)
+		node_append_text(rq->a, have, STR("::"));
 	node_append(q, have);
 	reply_result(rq, q);
 }
@@ -67,7 +73,8 @@ static void private_store(struct request *rq)
 	struct node *n = only_child(rq);
 	struct private_op *p;
 
-	if (!n) return;
+	if (!n)
+		return;
 	p = mem_zero(sizeof *p + n->ns_str.n + n->name_str.n + 1);
 	memcpy(p->bytes, n->ns_str.p, n->ns_str.n);
 	memcpy(p->bytes + n->ns_str.n, n->name_str.p, n->name_str.n);

@@ -24,13 +24,15 @@ struct chunk *payload_of_node(const struct node *child)
 	struct buf b;
 
 	buf_init(&b, 64u << 20);
-	if (child) print_node(&b, child, STR("jabber:client"));
+	if (child)
+		print_node(&b, child, STR("jabber:client"));
 	struct chunk *c = chunk_of(buf_str(&b));
 	buf_clear(&b);
 	return c;
 }
 
-static void send_answer(struct xsession *xs, enum stanza_kind kind, struct str from, struct str id, const char *type, const struct node *child)
+static void send_answer(struct xsession *xs, enum stanza_kind kind, struct str from, struct str id, const char *type,
+			const struct node *child)
 {
 	struct chunk *payload = child ? payload_of_node(child) : NULL;
 	struct outgoing o = { .kind = kind, .from = from, .type = str_c(type), .id = id, .payload = payload };
@@ -45,7 +47,8 @@ static struct node *error_node(struct arena *a, const char *type, enum atom cond
 
 	node_set(a, e, "type", str_c(type));
 	node_add(a, e, condition, NS_STANZA_ERRORS);
-	if (text) node_add_text(a, e, A_text, NS_STANZA_ERRORS, str_c(text));
+	if (text)
+		node_add_text(a, e, A_text, NS_STANZA_ERRORS, str_c(text));
 	return e;
 }
 
@@ -57,26 +60,31 @@ static struct str answer_from(const struct request *rq)
 
 void reply_result(struct request *rq, struct node *child)
 {
-	if (!rq->iq_type) return; /* only an iq is answered by a result */
+	if (!rq->iq_type)
+		return; /* only an iq is answered by a result */
 	send_answer(rq->xs, STANZA_IQ, answer_from(rq), rq->id, "result", child);
 }
 
 static enum stanza_kind kind_of(const struct request *rq)
 {
-	return rq->stanza->name == A_message ? STANZA_MESSAGE : rq->stanza->name == A_presence ? STANZA_PRESENCE : STANZA_IQ;
+	return rq->stanza->name == A_message	? STANZA_MESSAGE
+	       : rq->stanza->name == A_presence ? STANZA_PRESENCE
+						: STANZA_IQ;
 }
 
 void reply_error(struct request *rq, const char *type, enum atom condition, const char *text)
 {
 	struct outgoing o = { .from = answer_from(rq), .type = STR("error"), .id = rq->id, .kind = kind_of(rq) };
 
-	if (str_eq_c(rq->type, "error") || (rq->stanza->name == A_iq && str_eq_c(rq->type, "result"))) return; /* row X19 */
+	if (str_eq_c(rq->type, "error") || (rq->stanza->name == A_iq && str_eq_c(rq->type, "result")))
+		return; /* row X19 */
 	o.payload = payload_of_node(error_node(rq->a, type, condition, text));
 	session_send(rq->session, &o);
 	chunk_unref(o.payload);
 }
 
-void reply_error_with(struct request *rq, const char *type, enum atom condition, enum atom own, enum ns own_ns, const char *text)
+void reply_error_with(struct request *rq, const char *type, enum atom condition, enum atom own, enum ns own_ns,
+		      const char *text)
 {
 	struct outgoing o = { .from = answer_from(rq), .type = STR("error"), .id = rq->id, .kind = kind_of(rq) };
 	struct node *e = error_node(rq->a, type, condition, text);
@@ -89,7 +97,11 @@ void reply_error_with(struct request *rq, const char *type, enum atom condition,
 
 void reply_printed(struct request *rq, struct str children)
 {
-	struct outgoing o = { .from = answer_from(rq), .type = STR("result"), .id = rq->id, .kind = STANZA_IQ, .payload = chunk_of(children) };
+	struct outgoing o = { .from = answer_from(rq),
+			      .type = STR("result"),
+			      .id = rq->id,
+			      .kind = STANZA_IQ,
+			      .payload = chunk_of(children) };
 
 	session_send(rq->session, &o);
 	chunk_unref(o.payload);
@@ -118,18 +130,22 @@ static const struct {
 	{ ERR_FORBIDDEN, "auth", A_forbidden, "You may not do that" },
 	{ ERR_SYNTAX, "modify", A_bad_request, "The request is malformed" },
 	{ ERR_LIMIT, "modify", A_policy_violation, "A limit of the server was reached" },
-	{ ERR_NO_SPACE, "wait", A_resource_constraint, "The server's disk is full; tell the administrator and repeat later" },
-	{ ERR_IO, "wait", A_resource_constraint, "The server could not store this; tell the administrator and repeat later" }, /* D06 */
+	{ ERR_NO_SPACE, "wait", A_resource_constraint,
+	  "The server's disk is full; tell the administrator and repeat later" },
+	{ ERR_IO, "wait", A_resource_constraint,
+	  "The server could not store this; tell the administrator and repeat later" }, /* D06 */
 	{ ERR_UNSUPPORTED, "cancel", A_feature_not_implemented, "The server does not do that" },
 	{ ERR_AGAIN, "wait", A_resource_constraint, "The server is busy; repeat in a moment" },
-	{ 0, "wait", A_internal_server_error, "The server could not store this; tell the administrator and repeat later" },
+	{ 0, "wait", A_internal_server_error,
+	  "The server could not store this; tell the administrator and repeat later" },
 };
 
 static size_t error_row(int err)
 {
 	size_t i = 0;
 
-	while (errors[i].err && errors[i].err != err) i++;
+	while (errors[i].err && errors[i].err != err)
+		i++;
 	return i;
 }
 
@@ -147,8 +163,10 @@ struct pending *reply_later(struct request *rq)
 	struct str to = answer_from(rq);
 	struct pending *p = mem_zero(sizeof *p + rq->id.n + to.n);
 
-	if (rq->id.n) memcpy(p->bytes, rq->id.p, rq->id.n);
-	if (to.n) memcpy(p->bytes + rq->id.n, to.p, to.n);
+	if (rq->id.n)
+		memcpy(p->bytes, rq->id.p, rq->id.n);
+	if (to.n)
+		memcpy(p->bytes + rq->id.n, to.p, to.n);
 	p->id = rq->id.p ? str_of(p->bytes, rq->id.n) : STR_NONE;
 	p->to = to.p ? str_of(p->bytes + rq->id.n, to.n) : STR_NONE;
 	p->session = rq->session->number;
@@ -166,7 +184,8 @@ static void pause_for_disk(struct xsession *xs)
 {
 	struct stream *st = xs->stream;
 
-	if (!st || st->paused_for_disk || xs->fast_pendings <= limits()->writes_waiting) return;
+	if (!st || st->paused_for_disk || xs->fast_pendings <= limits()->writes_waiting)
+		return;
 	st->paused_for_disk = true;
 	conn_pause(st->conn);
 }
@@ -175,7 +194,8 @@ static void go_on_after_disk(struct xsession *xs)
 {
 	struct stream *st = xs->stream;
 
-	if (!st || !st->paused_for_disk || xs->fast_pendings > limits()->writes_waiting / 2) return;
+	if (!st || !st->paused_for_disk || xs->fast_pendings > limits()->writes_waiting / 2)
+		return;
 	st->paused_for_disk = false;
 	conn_resume(st->conn);
 }
@@ -195,16 +215,21 @@ static void pending_end(struct pending *p)
 	struct xsession *xs = p->xs;
 
 	list_del(&p->link);
-	if (xs && p->slow) xs->slow_pendings--;
-	else if (xs) xs->fast_pendings--;
-	if (xs) go_on_after_disk(xs);
+	if (xs && p->slow)
+		xs->slow_pendings--;
+	else if (xs)
+		xs->fast_pendings--;
+	if (xs)
+		go_on_after_disk(xs);
 	mem_free(p);
-	if (xs) sm_pending_done(xs);
+	if (xs)
+		sm_pending_done(xs);
 }
 
 void pending_result(struct pending *p, struct node *child)
 {
-	if (p->xs) send_answer(p->xs, STANZA_IQ, p->to, p->id, "result", child);
+	if (p->xs)
+		send_answer(p->xs, STANZA_IQ, p->to, p->id, "result", child);
 	pending_end(p);
 }
 
@@ -217,7 +242,8 @@ void pending_error(struct pending *p, const char *type, enum atom condition, con
 	pending_end(p);
 }
 
-void pending_error_with(struct pending *p, const char *type, enum atom condition, enum atom own, enum ns own_ns, const char *text)
+void pending_error_with(struct pending *p, const char *type, enum atom condition, enum atom own, enum ns own_ns,
+			const char *text)
 {
 	if (p->xs) {
 		struct node *e = error_node(stream_arena(), type, condition, text);
@@ -246,7 +272,7 @@ struct session *pending_session(const struct pending *p)
 
 void pendings_forget(struct xsession *xs)
 {
-	list_each_safe(p, &xs->pendings, struct pending, link) {
+	list_each_safe (p, &xs->pendings, struct pending, link) {
 		p->xs = NULL;
 		list_del(&p->link);
 	}
@@ -256,8 +282,9 @@ uint32_t pendings_handled(const struct xsession *xs)
 {
 	uint32_t handled = xs->in;
 
-	list_each(p, &xs->pendings, struct pending, link)
-		if (p->number && (int32_t)(p->number - 1 - handled) < 0) handled = p->number - 1;
+	list_each (p, &xs->pendings, struct pending, link)
+		if (p->number && (int32_t)(p->number - 1 - handled) < 0)
+			handled = p->number - 1;
 	return handled;
 }
 
@@ -265,12 +292,12 @@ uint32_t pendings_handled(const struct xsession *xs)
 
 /* The caller's op is carried inside one of ours, which runs its apply() and answers after the commit. */
 struct answered_write {
-	struct write_op op;          /* submitted */
+	struct write_op op; /* submitted */
 	struct write_op *inner;
 	struct pending *pending;
 	void (*after)(struct write_op *op, struct session *s);
 	void (*release)(struct write_op *op);
-	struct chunk *answer;        /* printed child of the result; NULL: none */
+	struct chunk *answer; /* printed child of the result; NULL: none */
 };
 
 static int apply_inner(struct txn *t, struct write_op *op)
@@ -282,9 +309,12 @@ static int apply_inner(struct txn *t, struct write_op *op)
 
 static void pending_printed(struct pending *p, struct chunk *payload)
 {
-	struct outgoing o = { .kind = STANZA_IQ, .from = p->to, .type = STR("result"), .id = p->id, .payload = payload };
+	struct outgoing o = {
+		.kind = STANZA_IQ, .from = p->to, .type = STR("result"), .id = p->id, .payload = payload
+	};
 
-	if (p->xs) session_send(&p->xs->s, &o);
+	if (p->xs)
+		session_send(&p->xs->s, &o);
 	pending_end(p);
 }
 
@@ -293,23 +323,28 @@ static void answered(struct write_op *op, int err, unsigned worker)
 	struct answered_write *w = (struct answered_write *)op;
 
 	(void)worker;
-	if (!err && w->after) w->after(w->inner, pending_session(w->pending));
-	if (err) pending_err(w->pending, err, NULL);
-	else pending_printed(w->pending, w->answer);
+	if (!err && w->after)
+		w->after(w->inner, pending_session(w->pending));
+	if (err)
+		pending_err(w->pending, err, NULL);
+	else
+		pending_printed(w->pending, w->answer);
 }
 
 static void free_answered(struct write_op *op)
 {
 	struct answered_write *w = (struct answered_write *)op;
 
-	if (w->release) w->release(w->inner);
-	else mem_free(w->inner);
+	if (w->release)
+		w->release(w->inner);
+	else
+		mem_free(w->inner);
 	chunk_unref(w->answer);
 	mem_free(w);
 }
 
-static void submit(struct request *rq, struct write_op *op, struct chunk *answer, void (*after)(struct write_op *op, struct session *s),
-		   void (*release)(struct write_op *op))
+static void submit(struct request *rq, struct write_op *op, struct chunk *answer,
+		   void (*after)(struct write_op *op, struct session *s), void (*release)(struct write_op *op))
 {
 	struct answered_write *w = NEW(struct answered_write);
 
@@ -329,7 +364,8 @@ void reply_after_write(struct request *rq, struct write_op *op, void (*after)(st
 	submit(rq, op, NULL, after, release);
 }
 
-void reply_with_after_write(struct request *rq, struct node *child, struct write_op *op, void (*release)(struct write_op *op))
+void reply_with_after_write(struct request *rq, struct node *child, struct write_op *op,
+			    void (*release)(struct write_op *op))
 {
 	submit(rq, op, payload_of_node(child), NULL, release);
 }

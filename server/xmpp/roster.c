@@ -23,7 +23,10 @@ static void get(struct request *rq)
 		reply_result(rq, NULL);
 		return;
 	}
-	struct outgoing o = { .kind = STANZA_IQ, .from = jid_is_none(&rq->to) ? STR_NONE : rq->to.full, .type = STR("result"), .id = rq->id };
+	struct outgoing o = { .kind = STANZA_IQ,
+			      .from = jid_is_none(&rq->to) ? STR_NONE : rq->to.full,
+			      .type = STR("result"),
+			      .id = rq->id };
 	o.payload = roster_view_print(u);
 	session_send(rq->session, &o);
 	chunk_unref(o.payload);
@@ -31,9 +34,12 @@ static void get(struct request *rq)
 
 static void changed(void *ctx, int err)
 {
-	if (err == ERR_LIMIT) pending_err(ctx, err, "Your roster has as many own contacts as the server allows; remove some");
-	else if (err) pending_err(ctx, err, err == ERR_NOT_FOUND ? "That contact is not in your roster" : NULL);
-	else pending_result(ctx, NULL);
+	if (err == ERR_LIMIT)
+		pending_err(ctx, err, "Your roster has as many own contacts as the server allows; remove some");
+	else if (err)
+		pending_err(ctx, err, err == ERR_NOT_FOUND ? "That contact is not in your roster" : NULL);
+	else
+		pending_result(ctx, NULL);
 }
 
 static struct pending *answer_after_commit(struct request *rq)
@@ -51,7 +57,9 @@ static void remove_item(struct request *rq, const struct jid *contact)
 	if (own && own->listed) {
 		roster_remove(rq->session, contact, changed, answer_after_commit(rq));
 	} else if (roster_view_person(rq->session->user, contact->full)) {
-		reply_error(rq, "cancel", A_not_allowed, "This contact belongs to the company structure and cannot be removed; you may rename or regroup it");
+		reply_error(rq, "cancel", A_not_allowed,
+			    "This contact belongs to the company structure and cannot be removed; you may rename or "
+			    "regroup it");
 	} else {
 		reply_error(rq, "cancel", A_item_not_found, "That contact is not in your roster");
 	}
@@ -67,14 +75,19 @@ static bool refuse(struct request *rq, enum atom condition, const char *text)
 static bool read_item(struct request *rq, const struct node *n, struct roster_item *out)
 {
 	out->name = node_attr(n, "name");
-	if (out->name.n > ROSTER_NAME_MAX) return refuse(rq, A_not_acceptable, "The name is too long: at most 1023 bytes");
+	if (out->name.n > ROSTER_NAME_MAX)
+		return refuse(rq, A_not_acceptable, "The name is too long: at most 1023 bytes");
 	for (struct node *g = node_child(n, A_group, NS_ROSTER); g; g = node_next_same(g)) {
 		struct str name = node_text(rq->a, g);
-		if (!name.n) return refuse(rq, A_not_acceptable, "A group needs a name");
-		if (name.n > ROSTER_NAME_MAX) return refuse(rq, A_not_acceptable, "The name of a group is too long: at most 1023 bytes");
+		if (!name.n)
+			return refuse(rq, A_not_acceptable, "A group needs a name");
+		if (name.n > ROSTER_NAME_MAX)
+			return refuse(rq, A_not_acceptable, "The name of a group is too long: at most 1023 bytes");
 		for (unsigned i = 0; i < out->groups; i++)
-			if (str_eq(out->group[i], name)) return refuse(rq, A_bad_request, "A group is named twice");
-		if (out->groups == ROSTER_GROUPS_MAX) return refuse(rq, A_not_acceptable, "A contact can be in at most 16 groups");
+			if (str_eq(out->group[i], name))
+				return refuse(rq, A_bad_request, "A group is named twice");
+		if (out->groups == ROSTER_GROUPS_MAX)
+			return refuse(rq, A_not_acceptable, "A contact can be in at most 16 groups");
 		out->group[out->groups++] = name;
 	}
 	return true;

@@ -23,9 +23,9 @@
 #define BULK 1000 /* more changes than that are not pushed one by one: the roster of the next login has them */
 
 struct view {
-	const struct org *org;       /* what is printed; NULL: nothing yet */
+	const struct org *org; /* what is printed; NULL: nothing yet */
 	struct buf items;
-	size_t *at;                  /* n + 1 places */
+	size_t *at; /* n + 1 places */
 };
 static _Thread_local struct view view;
 
@@ -37,10 +37,13 @@ static void print_item(struct buf *b, struct str jid, const struct org_person *p
 
 	buf_lit(b, "<item");
 	print_attr(b, "jid", jid);
-	if (name.n) print_attr(b, "name", name);
+	if (name.n)
+		print_attr(b, "name", name);
 	print_attr(b, "subscription", p ? STR("both") : roster_subscription_name(own));
-	if (!p && own->ask) buf_lit(b, " ask='subscribe'");
-	if (!p && own->approved) buf_lit(b, " approved='true'");
+	if (!p && own->ask)
+		buf_lit(b, " ask='subscribe'");
+	if (!p && own->approved)
+		buf_lit(b, " approved='true'");
 	bool own_groups = own && own->groups, dept = !own_groups && p && p->dept;
 	if (!own_groups && !dept) {
 		buf_lit(b, "/>");
@@ -65,8 +68,8 @@ static void print_removed(struct buf *b, struct str jid)
 static struct str version_of(const struct org *o, const struct user *u, uint64_t own, char out[ROSTER_VER_MAX])
 {
 	static const char policy[] = "cbd"; /* another policy shows another roster */
-	int n = snprintf(out, ROSTER_VER_MAX, "%c%llu.%llu", policy[im.visibility], (unsigned long long)org_version(o, jid_domain(&u->jid)),
-			 (unsigned long long)own);
+	int n = snprintf(out, ROSTER_VER_MAX, "%c%llu.%llu", policy[im.visibility],
+			 (unsigned long long)org_version(o, jid_domain(&u->jid)), (unsigned long long)own);
 
 	return str_of(out, (size_t)n);
 }
@@ -94,7 +97,8 @@ static void view_fill(const struct org *o)
 	size_t n;
 	const struct org_person *const *people = org_people(o, &n);
 
-	if (view.org == o) return;
+	if (view.org == o)
+		return;
 	view_clear();
 	view.org = org_ref(o);
 	buf_init(&view.items, QUERY_MAX);
@@ -113,7 +117,9 @@ static struct jid jid_of_bare(struct str bare)
 	ptrdiff_t at = str_find(bare, '@');
 	size_t local = at > 0 ? (size_t)at : 0;
 
-	return (struct jid){ .full = bare, .local_n = (uint16_t)local, .domain_n = (uint16_t)(local ? bare.n - local - 1 : bare.n) };
+	return (struct jid){ .full = bare,
+			     .local_n = (uint16_t)local,
+			     .domain_n = (uint16_t)(local ? bare.n - local - 1 : bare.n) };
 }
 
 static const struct org_person *person_of(const struct org *o, const struct user *u, struct str bare)
@@ -121,7 +127,8 @@ static const struct org_person *person_of(const struct org *o, const struct user
 	struct jid j = jid_of_bare(bare);
 	const struct org_person *p;
 
-	if (!j.local_n || !im_is_our_domain(jid_domain(&j))) return NULL;
+	if (!j.local_n || !im_is_our_domain(jid_domain(&j)))
+		return NULL;
 	p = org_person(o, peer_get(&j)->id);
 	return org_person_visible(org_person(o, u->id), p) ? p : NULL;
 }
@@ -136,9 +143,11 @@ const struct org_person *roster_view_person(const struct user *u, struct str bar
 struct whole {
 	const struct user *u;
 	struct arena *a;
-	struct buf own;              /* printed own items, merged */
-	size_t *skip, n_skip;        /* people of the structure who are printed there, and the user himself */
-	struct range { size_t from, to; } *range;
+	struct buf own;	      /* printed own items, merged */
+	size_t *skip, n_skip; /* people of the structure who are printed there, and the user himself */
+	struct range {
+		size_t from, to;
+	} * range;
 	size_t n_range, cap_range, bytes;
 };
 
@@ -147,15 +156,18 @@ static void add_own(void *ctx, const struct roster_item *item)
 	struct whole *w = ctx;
 	const struct org_person *p;
 
-	if (!item->listed) return;
+	if (!item->listed)
+		return;
 	p = roster_view_person(w->u, item->jid);
 	print_item(&w->own, item->jid, p, item);
-	if (p) w->skip[w->n_skip++] = p->index;
+	if (p)
+		w->skip[w->n_skip++] = p->index;
 }
 
 static void add_range(struct whole *w, size_t from, size_t to)
 {
-	if (from >= to) return;
+	if (from >= to)
+		return;
 	w->bytes += view.at[to] - view.at[from];
 	if (w->n_range && w->range[w->n_range - 1].to == from) {
 		w->range[w->n_range - 1].to = to;
@@ -183,21 +195,25 @@ static size_t domain_edge(const struct org_person *const *people, size_t n, stru
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 		int c = str_cmp(jid_domain(&people[mid]->jid), domain);
-		if (c < 0 || (behind && c == 0)) lo = mid + 1;
-		else hi = mid;
+		if (c < 0 || (behind && c == 0))
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
 	return lo;
 }
 
 /* Everybody of [from, to) that the policy shows; the whole company is one range. */
-static void add_visible(struct whole *w, const struct org_person *const *people, const struct org_person *me, size_t from, size_t to)
+static void add_visible(struct whole *w, const struct org_person *const *people, const struct org_person *me,
+			size_t from, size_t to)
 {
 	if (im.visibility == VISIBLE_COMPANY) {
 		add_range(w, from, to);
 		return;
 	}
 	for (size_t i = from; i < to; i++)
-		if (org_person_visible(me, people[i])) add_range(w, i, i + 1);
+		if (org_person_visible(me, people[i]))
+			add_range(w, i, i + 1);
 }
 
 static void collect_structure(struct whole *w, const struct org *o)
@@ -206,7 +222,8 @@ static void collect_structure(struct whole *w, const struct org *o)
 	size_t n, from, to;
 	const struct org_person *const *people = org_people(o, &n);
 
-	if (!me) return;
+	if (!me)
+		return;
 	from = domain_edge(people, n, jid_domain(&me->jid), false);
 	to = domain_edge(people, n, jid_domain(&me->jid), true);
 	w->skip[w->n_skip++] = me->index;
@@ -231,7 +248,8 @@ static struct chunk *join(const struct whole *w, struct str head)
 		memcpy(p, view.items.p + view.at[w->range[i].from], n);
 		p += n;
 	}
-	if (w->own.n) memcpy(p, w->own.p, w->own.n);
+	if (w->own.n)
+		memcpy(p, w->own.p, w->own.n);
 	memcpy(p + w->own.n, tail, sizeof tail - 1);
 	return c;
 }
@@ -262,8 +280,9 @@ struct chunk *roster_view_print(const struct user *u)
 
 static bool wants_pushes(const struct user *u)
 {
-	list_each(s, &u->sessions, struct session, of_user)
-		if (s->wants_roster) return true;
+	list_each (s, &u->sessions, struct session, of_user)
+		if (s->wants_roster)
+			return true;
 	return false;
 }
 
@@ -272,8 +291,9 @@ static void push_payload(struct user *u, struct chunk *payload)
 	char token[RANDOM_TOKEN];
 	struct outgoing o = { .kind = STANZA_IQ, .type = STR("set"), .payload = payload };
 
-	list_each_safe(s, &u->sessions, struct session, of_user) {
-		if (!s->wants_roster) continue;
+	list_each_safe (s, &u->sessions, struct session, of_user) {
+		if (!s->wants_roster)
+			continue;
 		random_token(token);
 		o.id = str_of(token, 12);
 		session_send(s, &o);
@@ -299,8 +319,10 @@ static void push_merged(struct user *u, const struct roster_item *own, const str
 	struct buf b;
 
 	buf_init(&b, QUERY_MAX);
-	if (p || own->listed) print_item(&b, own->jid, p, own->listed ? own : NULL);
-	else print_removed(&b, own->jid);
+	if (p || own->listed)
+		print_item(&b, own->jid, p, own->listed ? own : NULL);
+	else
+		print_removed(&b, own->jid);
 	struct chunk *c = query_with(buf_str(&b), version_of(o, u, own_version, ver));
 	push_payload(u, c);
 	chunk_unref(c);
@@ -309,15 +331,16 @@ static void push_merged(struct user *u, const struct roster_item *own, const str
 
 static void on_own_change(struct user *u, const struct roster_item *item, uint64_t own_version)
 {
-	if (wants_pushes(u)) push_merged(u, item, org_current(), own_version);
+	if (wants_pushes(u))
+		push_merged(u, item, org_current(), own_version);
 }
 
 /* ---- the structure changed ---- */
 
 struct change {
 	const struct org_person *old, *now; /* NULL: was not there, is not there any more */
-	bool differs;                       /* what the roster shows of him */
-	struct chunk *printed[2];           /* push of the item / of its removal, for people whose own version is `own` */
+	bool differs;			    /* what the roster shows of him */
+	struct chunk *printed[2]; /* push of the item / of its removal, for people whose own version is `own` */
 	uint64_t own;
 };
 struct diff {
@@ -334,7 +357,8 @@ static struct str dept_path(const struct org_person *p)
 
 static bool shows_otherwise(const struct org_person *a, const struct org_person *b)
 {
-	return !str_eq(a->full_name, b->full_name) || !str_eq(dept_path(a), dept_path(b)) || (a->dept ? a->dept->id : 0) != (b->dept ? b->dept->id : 0);
+	return !str_eq(a->full_name, b->full_name) || !str_eq(dept_path(a), dept_path(b)) ||
+	       (a->dept ? a->dept->id : 0) != (b->dept ? b->dept->id : 0);
 }
 
 static void diff_make(struct diff *d)
@@ -345,10 +369,12 @@ static void diff_make(struct diff *d)
 	d->v = mem_zero((n_old + n_now + 1) * sizeof *d->v);
 	for (size_t i = 0; i < n_now; i++) {
 		const struct org_person *was = org_person(d->before, now[i]->account);
-		if (!was || shows_otherwise(was, now[i])) d->v[d->n++] = (struct change){ .old = was, .now = now[i], .differs = true };
+		if (!was || shows_otherwise(was, now[i]))
+			d->v[d->n++] = (struct change){ .old = was, .now = now[i], .differs = true };
 	}
 	for (size_t i = 0; i < n_old; i++)
-		if (!org_person(d->after, old[i]->account)) d->v[d->n++] = (struct change){ .old = old[i], .differs = true };
+		if (!org_person(d->after, old[i]->account))
+			d->v[d->n++] = (struct change){ .old = old[i], .differs = true };
 	d->bulk = d->n > BULK;
 }
 
@@ -365,12 +391,16 @@ static struct chunk *change_print(struct change *c, const struct org *after, con
 	char ver[ROSTER_VER_MAX];
 	struct buf b;
 
-	if (c->own != roster_own_version(u)) change_clear(c);
+	if (c->own != roster_own_version(u))
+		change_clear(c);
 	c->own = roster_own_version(u);
-	if (c->printed[removed]) return c->printed[removed];
+	if (c->printed[removed])
+		return c->printed[removed];
 	buf_init(&b, QUERY_MAX);
-	if (removed) print_removed(&b, c->old->jid.full);
-	else print_item(&b, c->now->jid.full, c->now, NULL);
+	if (removed)
+		print_removed(&b, c->old->jid.full);
+	else
+		print_item(&b, c->now->jid.full, c->now, NULL);
 	c->printed[removed] = query_with(buf_str(&b), version_of(after, u, c->own, ver));
 	buf_clear(&b);
 	return c->printed[removed];
@@ -378,23 +408,31 @@ static struct chunk *change_print(struct change *c, const struct org *after, con
 
 static void tell(const struct diff *d, struct change *c, struct user *u, bool push)
 {
-	bool saw = org_person_visible(org_person(d->before, u->id), c->old), sees = org_person_visible(org_person(d->after, u->id), c->now);
+	bool saw = org_person_visible(org_person(d->before, u->id), c->old),
+	     sees = org_person_visible(org_person(d->after, u->id), c->now);
 	struct str jid = c->now ? c->now->jid.full : c->old->jid.full;
 
-	if (!saw && !sees) return;
+	if (!saw && !sees)
+		return;
 	const struct roster_item *own = roster_item(u, jid);
 	if (push && (saw != sees || c->differs)) {
-		if (own && own->listed) push_merged(u, own, d->after, roster_own_version(u));
-		else push_payload(u, change_print(c, d->after, u, !sees));
+		if (own && own->listed)
+			push_merged(u, own, d->after, roster_own_version(u));
+		else
+			push_payload(u, change_print(c, d->after, u, !sees));
 	}
-	if (saw == sees || (own && own->to)) return;
-	if (sees && presence_is_available(jid)) presence_reveal(jid, u->jid.full, true);
-	if (!sees) roster_hide(u, jid);
+	if (saw == sees || (own && own->to))
+		return;
+	if (sees && presence_is_available(jid))
+		presence_reveal(jid, u->jid.full, true);
+	if (!sees)
+		roster_hide(u, jid);
 }
 
 static uint32_t place(const struct org_person *p)
 {
-	if (!p || !p->dept) return 0;
+	if (!p || !p->dept)
+		return 0;
 	return im.visibility == VISIBLE_DEPARTMENT ? p->dept->id : p->dept->branch->id;
 }
 
@@ -418,7 +456,8 @@ static void tell_everybody(const struct diff *d, struct user *u, bool push)
 		change_clear(&c);
 	}
 	for (size_t i = 0; i < d->n; i++)
-		if (!d->v[i].now) tell(d, &d->v[i], u, push);
+		if (!d->v[i].now)
+			tell(d, &d->v[i], u, push);
 }
 
 static void on_structure(const struct org *before, const struct org *after)
@@ -430,7 +469,8 @@ static void on_structure(const struct org *before, const struct org *after)
 
 	view_clear();
 	diff_make(&d);
-	if (d.bulk) log_info("roster.bulk_change", LU("items", d.n));
+	if (d.bulk)
+		log_info("roster.bulk_change", LU("items", d.n));
 	while (hash_next(home()->users, &pos, &key, &v)) {
 		struct user *u = v;
 		bool push = wants_pushes(u) && !d.bulk;
@@ -438,9 +478,11 @@ static void on_structure(const struct org *before, const struct org *after)
 			tell_everybody(&d, u, push);
 			continue;
 		}
-		for (size_t i = 0; i < d.n; i++) tell(&d, &d.v[i], u, push);
+		for (size_t i = 0; i < d.n; i++)
+			tell(&d, &d.v[i], u, push);
 	}
-	for (size_t i = 0; i < d.n; i++) change_clear(&d.v[i]);
+	for (size_t i = 0; i < d.n; i++)
+		change_clear(&d.v[i]);
 	mem_free(d.v);
 }
 

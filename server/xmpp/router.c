@@ -16,10 +16,14 @@
 
 static unsigned classify(const struct session *s, const struct jid *to)
 {
-	if (jid_is_none(to)) return TO_NONE;
-	if (!im_is_our_domain(jid_domain(to))) return TO_REMOTE;
-	if (!to->local_n) return TO_HOST;
-	if (!jid_is_bare(to)) return TO_FULL;
+	if (jid_is_none(to))
+		return TO_NONE;
+	if (!im_is_our_domain(jid_domain(to)))
+		return TO_REMOTE;
+	if (!to->local_n)
+		return TO_HOST;
+	if (!jid_is_bare(to))
+		return TO_FULL;
 	return jid_bare_eq(to, &s->jid) ? TO_SELF : TO_ACCOUNT;
 }
 
@@ -30,7 +34,8 @@ static int request_fill(struct request *rq)
 
 	rq->id = node_attr(rq->stanza, "id");
 	rq->type = node_attr(rq->stanza, "type");
-	if (rq->stanza->name == A_iq) rq->iq_type = str_eq_c(rq->type, "get") ? IQ_GET : str_eq_c(rq->type, "set") ? IQ_SET : 0;
+	if (rq->stanza->name == A_iq)
+		rq->iq_type = str_eq_c(rq->type, "get") ? IQ_GET : str_eq_c(rq->type, "set") ? IQ_SET : 0;
 	if (to.p && jid_parse(rq->a, to, &rq->to)) {
 		rq->to = (struct jid){ 0 };
 		return ERR_SYNTAX;
@@ -45,8 +50,10 @@ static bool from_is_own(const struct request *rq)
 	struct str from = node_attr(rq->stanza, "from");
 	struct jid j;
 
-	if (!from.p || str_eq(from, rq->session->jid.full) || str_eq(from, rq->session->user->jid.full)) return true;
-	if (jid_parse(rq->a, from, &j)) return false;
+	if (!from.p || str_eq(from, rq->session->jid.full) || str_eq(from, rq->session->user->jid.full))
+		return true;
+	if (jid_parse(rq->a, from, &j))
+		return false;
 	return jid_eq(&j, &rq->session->jid) || (jid_is_bare(&j) && jid_bare_eq(&j, &rq->session->jid));
 }
 
@@ -80,7 +87,9 @@ static void waited(struct write_op *op, int err, unsigned worker)
 	(void)worker;
 	if (s && !((struct xsession *)s)->dying) {
 		struct xsession *xs = (struct xsession *)s;
-		struct request rq = { .xs = xs, .session = s, .a = stream_arena(), .stanza = w->stanza, .sm_number = w->number };
+		struct request rq = {
+			.xs = xs, .session = s, .a = stream_arena(), .stanza = w->stanza, .sm_number = w->number
+		};
 		xsession_enter(xs);
 		request_fill(&rq);
 		iq_request(&rq, false);
@@ -126,7 +135,8 @@ static void iq_request(struct request *rq, bool may_wait)
 		return;
 	}
 	if (rq->addressee == TO_FULL) {
-		if (jid_bare_eq(&rq->to, &rq->session->jid) && jid_eq(&rq->to, &rq->session->jid) && rq->child->ns == NS_PING)
+		if (jid_bare_eq(&rq->to, &rq->session->jid) && jid_eq(&rq->to, &rq->session->jid) &&
+		    rq->child->ns == NS_PING)
 			reply_result(rq, NULL);
 		else
 			router_forward_iq(rq);
@@ -152,8 +162,10 @@ static void iq_stanza(struct request *rq)
 	if (rq->iq_type && rq->addressee != TO_REMOTE) {
 		iq_request(rq, true);
 	} else if (str_eq_c(rq->type, "result") || str_eq_c(rq->type, "error")) {
-		if (rq->addressee == TO_FULL) router_forward_iq(rq); /* an answer to another client */
-		else caps_answer(rq); /* or to our own question; other answers to us need no handling */
+		if (rq->addressee == TO_FULL)
+			router_forward_iq(rq); /* an answer to another client */
+		else
+			caps_answer(rq); /* or to our own question; other answers to us need no handling */
 	} else if (!rq->iq_type) {
 		reply_error(rq, "modify", A_bad_request, "The type of an iq is get, set, result or error");
 	}
@@ -162,7 +174,8 @@ static void iq_stanza(struct request *rq)
 /* XEP-0191 section 3.5: what the person sends to somebody he blocks comes back. */
 static void blocked_outgoing(struct request *rq)
 {
-	if (rq->stanza->name == A_presence) return;
+	if (rq->stanza->name == A_presence)
+		return;
 	reply_blocked(rq);
 }
 
@@ -170,7 +183,8 @@ void router_stanza(struct xsession *xs, struct node *stanza)
 {
 	struct request rq = { .xs = xs, .session = &xs->s, .a = stream_arena(), .stanza = stanza };
 
-	if (xs->sm) rq.sm_number = ++xs->in;
+	if (xs->sm)
+		rq.sm_number = ++xs->in;
 	bool malformed = request_fill(&rq) != 0;
 	if (!from_is_own(&rq)) {
 		stream_error(xs->stream, "invalid-from", "You may only send as yourself");
@@ -188,9 +202,12 @@ void router_stanza(struct xsession *xs, struct node *stanza)
 		blocked_outgoing(&rq);
 		return;
 	}
-	if (stanza->name == A_message) message_stanza(&rq);
-	else if (stanza->name == A_presence) presence_stanza(&rq);
-	else iq_stanza(&rq);
+	if (stanza->name == A_message)
+		message_stanza(&rq);
+	else if (stanza->name == A_presence)
+		presence_stanza(&rq);
+	else
+		iq_stanza(&rq);
 }
 
 /* ---- iq between clients ---- */
@@ -244,8 +261,10 @@ static void forward_refused(void *data)
 	struct session *s = session_by_number(f->session);
 	struct outgoing o = { .kind = STANZA_IQ, .from = f->to.full, .type = STR("error"), .id = f->id };
 
-	if (!s) return;
-	o.payload = chunk_of(STR("<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"));
+	if (!s)
+		return;
+	o.payload = chunk_of(
+		STR("<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"));
 	session_send(s, &o);
 	chunk_unref(o.payload);
 }
@@ -258,11 +277,16 @@ static void forward_arrived(void *data)
 	struct session *s = u ? session_find(u, jid_resource(&f->to)) : NULL;
 
 	if (s) {
-		struct outgoing o = { .kind = STANZA_IQ, .from = f->from.full, .to = f->to.full, .type = f->type, .id = f->id,
+		struct outgoing o = { .kind = STANZA_IQ,
+				      .from = f->from.full,
+				      .to = f->to.full,
+				      .type = f->type,
+				      .id = f->id,
 				      .payload = f->payload };
 		session_send(s, &o);
 	} else if (f->is_request) { /* RFC 6121 8.5.3.2.3 */
-		struct forwarded *back = mem_dup(f, sizeof *f + f->from.full.n + f->to.full.n + f->type.n + f->id.n + 1);
+		struct forwarded *back =
+			mem_dup(f, sizeof *f + f->from.full.n + f->to.full.n + f->type.n + f->id.n + 1);
 		ptrdiff_t shift = (char *)back - (char *)f;
 		back->payload = NULL;
 		back->from.full.p += shift;

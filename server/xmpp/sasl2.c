@@ -36,7 +36,8 @@ void sasl2_features(struct stream *st, struct arena *a, struct node *features)
 	peer.sasl2 = true;
 	size_t n = sasl_offer(&peer, true, names, SASL_MAX);
 	struct node *fast = n ? node_add(a, in, A_fast, NS_FAST) : NULL;
-	for (size_t i = 0; i < n; i++) node_add_text(a, fast, A_mechanism, NS_FAST, names[i]);
+	for (size_t i = 0; i < n; i++)
+		node_add_text(a, fast, A_mechanism, NS_FAST, names[i]);
 }
 
 void sasl2_read_request(struct stream *st, struct node *authenticate, struct sasl_peer *peer)
@@ -45,7 +46,8 @@ void sasl2_read_request(struct stream *st, struct node *authenticate, struct sas
 
 	(void)st;
 	peer->user_agent_id = agent_id(authenticate);
-	if (!fast) return;
+	if (!fast)
+		return;
 	struct str count = node_attr(fast, "count"), invalidate = node_attr(fast, "invalidate");
 	peer->fast = true;
 	peer->has_fast_count = count.p && str_u64(count, UINT64_MAX, &peer->fast_count) == 0;
@@ -75,11 +77,14 @@ static int bind_inline(struct stream *st, struct arena *a, const struct node *bi
 	struct str resource = make_resource(a, bind, agent_id(st->login->request));
 	int err = xsession_bind(st, resource);
 
-	if (err) return err;
+	if (err)
+		return err;
 	struct node *bound = node_add(a, success, A_bound, NS_BIND2);
 	struct node *enable = node_child(bind, A_enable, NS_SM3);
-	if (node_child(bind, A_enable, NS_CARBONS)) st->xs->s.carbons = true;
-	if (node_child(bind, A_inactive, NS_CSI)) csi_set(st->xs, true);
+	if (node_child(bind, A_enable, NS_CARBONS))
+		st->xs->s.carbons = true;
+	if (node_child(bind, A_inactive, NS_CSI))
+		csi_set(st->xs, true);
 	if (enable) {
 		struct str want = node_attr(enable, "resume");
 		node_append(bound, sm_enable(st->xs, str_eq_c(want, "true") || str_eq_c(want, "1"), a));
@@ -92,7 +97,8 @@ static void add_token(struct stream *st, struct arena *a, struct node *success)
 	struct login *l = st->login;
 	char when[DATETIME_MAX];
 
-	if (!l->new_token.p) return;
+	if (!l->new_token.p)
+		return;
 	struct node *t = node_add(a, success, A_token, NS_FAST);
 	size_t n = datetime_print(l->new_token_expires_ms, when);
 	node_set(a, t, "expiry", arena_str(a, str_of(when, n)));
@@ -118,9 +124,11 @@ static void finish(struct stream *st, struct node *s, bool resumed)
 		stream_error(st, "resource-constraint", "Too many sessions of this account are open; end one of them");
 		return;
 	}
-	if (st->xs) stream_enter(st, PHASE_SESSION);
+	if (st->xs)
+		stream_enter(st, PHASE_SESSION);
 	features_send(st); /* XEP-0388 section 2.6.1: right after success, bound or not */
-	if (resumed) sm_after_resume(st);
+	if (resumed)
+		sm_after_resume(st);
 }
 
 static struct node *success_node(struct stream *st)
@@ -131,7 +139,8 @@ static struct node *success_node(struct stream *st)
 
 	if (l->success.p && l->success.n) {
 		char *out = arena_alloc(a, 4 * ((l->success.n + 2) / 3));
-		node_add_text(a, s, A_additional_data, NS_SASL2, str_of(out, base64_encode(l->success.p, l->success.n, out)));
+		node_add_text(a, s, A_additional_data, NS_SASL2,
+			      str_of(out, base64_encode(l->success.p, l->success.n, out)));
 	}
 	node_add(a, s, A_authorization_identifier, NS_SASL2);
 	return s;
@@ -150,8 +159,10 @@ static void send_success(struct stream *st)
 	struct node *resume = node_child(st->login->request, A_resume, NS_SM3);
 
 	stream_enter(st, PHASE_BIND);
-	if (resume) sm_resume(st, resume, resume_answered);
-	else finish(st, success_node(st), false);
+	if (resume)
+		sm_resume(st, resume, resume_answered);
+	else
+		finish(st, success_node(st), false);
 }
 
 /* The stream may be gone when the token comes: its login is remembered by the number of the connection. */
@@ -171,7 +182,8 @@ static void on_token(void *ctx, int err, struct str token, uint64_t expires_ms)
 			l->new_token = str_of(str_dup(token), token.n);
 			l->new_token_expires_ms = expires_ms;
 		}
-		if (st->phase == PHASE_AUTH) send_success(st);
+		if (st->phase == PHASE_AUTH)
+			send_success(st);
 		arena_reset(stream_arena());
 	}
 	mem_free(w);
@@ -196,5 +208,6 @@ void sasl2_success(struct stream *st)
 
 void sasl2_forget(struct login *l)
 {
-	if (l->token_wait) l->token_wait->st = NULL;
+	if (l->token_wait)
+		l->token_wait->st = NULL;
 }

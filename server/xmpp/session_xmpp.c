@@ -15,7 +15,7 @@
 #include "xml/datetime.h"
 #include "xml/print.h"
 
-#define CONFIRM_EVERY 64     /* entries after which TCP is asked without waiting for the timer */
+#define CONFIRM_EVERY 64 /* entries after which TCP is asked without waiting for the timer */
 #define CONFIRM_MS 1000
 
 static const char *const kind_names[] = { "message", "presence", "iq" };
@@ -51,7 +51,8 @@ static void print_stanza_id(struct buf *b, const struct outgoing *o)
 {
 	char id[OPAQUE_LEN];
 
-	if (!o->gid) return;
+	if (!o->gid)
+		return;
 	opaque_print(o->gid, id);
 	buf_lit(b, "<stanza-id xmlns='urn:xmpp:sid:0'");
 	print_attr(b, "by", o->by);
@@ -63,7 +64,8 @@ static void print_delay(struct buf *b, const struct outgoing *o)
 {
 	char when[DATETIME_MAX];
 
-	if (!o->delay_ms) return;
+	if (!o->delay_ms)
+		return;
 	buf_lit(b, "<delay xmlns='urn:xmpp:delay'");
 	print_attr(b, "stamp", str_of(when, datetime_print(o->delay_ms, when)));
 	buf_lit(b, "/>");
@@ -126,12 +128,16 @@ static void keep(struct xsession *xs, struct str head, struct chunk *payload, st
 		memcpy(u->bytes + head.n, tail.p, tail.n);
 		xs->out_count++;
 	}
-	if (xs->out.last) xs->out.last->next = u;
-	else xs->out.first = u;
+	if (xs->out.last)
+		xs->out.last->next = u;
+	else
+		xs->out.first = u;
 	xs->out.last = u;
-	if (!xs->out.unsent) xs->out.unsent = u;
+	if (!xs->out.unsent)
+		xs->out.unsent = u;
 	xs->out.n++;
-	if (gid && !xs->s.detached) inflight_hold(xs->s.user, gid); /* a lost client holds nothing back from the next login */
+	if (gid && !xs->s.detached)
+		inflight_hold(xs->s.user, gid); /* a lost client holds nothing back from the next login */
 }
 
 /* Takes the oldest one off: confirmed, or lost with the session. */
@@ -140,11 +146,15 @@ void xsession_pop(struct xsession *xs, bool confirmed)
 	struct unacked *u = xs->out.first;
 
 	xs->out.first = u->next;
-	if (!xs->out.first) xs->out.last = NULL;
-	if (xs->out.unsent == u) xs->out.unsent = u->next;
+	if (!xs->out.first)
+		xs->out.last = NULL;
+	if (xs->out.unsent == u)
+		xs->out.unsent = u->next;
 	xs->out.n--;
-	if (u->gid && confirmed) inflight_confirm(xs->s.user, u->gid);
-	else if (u->gid && !xs->s.detached) inflight_drop(xs->s.user, u->gid);
+	if (u->gid && confirmed)
+		inflight_confirm(xs->s.user, u->gid);
+	else if (u->gid && !xs->s.detached)
+		inflight_drop(xs->s.user, u->gid);
 	chunk_unref(u->payload);
 	mem_free(u);
 }
@@ -153,15 +163,19 @@ static void ask_tcp(struct xsession *xs)
 {
 	uint64_t confirmed = conn_tx_confirmed(xs->stream->conn);
 
-	while (xs->out.first && xs->out.first->tx_end && xs->out.first->tx_end <= confirmed) xsession_pop(xs, true);
+	while (xs->out.first && xs->out.first->tx_end && xs->out.first->tx_end <= confirmed)
+		xsession_pop(xs, true);
 }
 
 void xsession_drained(struct xsession *xs)
 {
-	if (xs->sm || !xs->out.n || !xs->stream) return;
+	if (xs->sm || !xs->out.n || !xs->stream)
+		return;
 	uint64_t total = conn_tx_total(xs->stream->conn);
-	for (; xs->out.unsent; xs->out.unsent = xs->out.unsent->next) xs->out.unsent->tx_end = total;
-	if (xs->out.n >= CONFIRM_EVERY) ask_tcp(xs);
+	for (; xs->out.unsent; xs->out.unsent = xs->out.unsent->next)
+		xs->out.unsent->tx_end = total;
+	if (xs->out.n >= CONFIRM_EVERY)
+		ask_tcp(xs);
 }
 
 /* One second after the last stored message: what TCP confirmed by then was delivered (promise P4). */
@@ -169,15 +183,19 @@ static void confirm_later(struct timer *t)
 {
 	struct xsession *xs = list_entry(t, struct xsession, expire);
 
-	if (!xs->stream || xs->sm) return;
+	if (!xs->stream || xs->sm)
+		return;
 	xsession_confirm(xs);
-	if (xs->out.n) loop_timer(loop_self(), t, CONFIRM_MS);
+	if (xs->out.n)
+		loop_timer(loop_self(), t, CONFIRM_MS);
 }
 
 void xsession_confirm(struct xsession *xs)
 {
-	if (xs->sm || !xs->out.n || !xs->stream) return;
-	if (conn_queued(xs->stream->conn) == 0) xsession_drained(xs);
+	if (xs->sm || !xs->out.n || !xs->stream)
+		return;
+	if (conn_queued(xs->stream->conn) == 0)
+		xsession_drained(xs);
 	ask_tcp(xs);
 }
 
@@ -185,7 +203,8 @@ static void write_parts(struct xsession *xs, struct str head, struct chunk *payl
 {
 	struct stream *st = xs->stream;
 
-	if (!st) return;
+	if (!st)
+		return;
 	stream_send(st, head);
 	stream_send_chunk(st, payload);
 	stream_send(st, tail);
@@ -202,11 +221,13 @@ void xsession_write(struct xsession *xs, struct str head, struct chunk *payload,
 			loop_timer(loop_self(), &xs->expire, CONFIRM_MS);
 		}
 	}
-	if (xs->sm && xs->stream) loop_defer(loop_self(), &xs->stream->turn); /* <r/> before the loop sleeps */
+	if (xs->sm && xs->stream)
+		loop_defer(loop_self(), &xs->stream->turn); /* <r/> before the loop sleeps */
 	write_parts(xs, head, payload, tail);
 	if (!xs->stream && xs->out.n > l->sm_queue) { /* nobody there to read it: what is stored waits in the log */
 		limit_hit_log("sm_queue", xs->s.jid.full.p);
-		loop_timer(loop_self(), &xs->expire, 0); /* ends the session, not within this call: the caller walks the sessions */
+		loop_timer(loop_self(), &xs->expire,
+			   0); /* ends the session, not within this call: the caller walks the sessions */
 	}
 }
 
@@ -214,10 +235,13 @@ static void send_outgoing(struct session *s, const struct outgoing *o)
 {
 	struct xsession *xs = (struct xsession *)s;
 
-	if (xs->dying) return;
+	if (xs->dying)
+		return;
 	print_outgoing(xs, o);
-	if (s->inactive && csi_hold(xs, o, buf_str(&head_buf), buf_str(&tail_buf))) return;
-	if (s->inactive && xs->held) csi_flush(xs);
+	if (s->inactive && csi_hold(xs, o, buf_str(&head_buf), buf_str(&tail_buf)))
+		return;
+	if (s->inactive && xs->held)
+		csi_flush(xs);
 	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), o->carbon == CARBON_SENT ? 0 : o->gid);
 }
 
@@ -225,7 +249,8 @@ static void send_outgoing(struct session *s, const struct outgoing *o)
 
 static void release_out(struct xsession *xs)
 {
-	while (xs->out.first) xsession_pop(xs, false);
+	while (xs->out.first)
+		xsession_pop(xs, false);
 }
 
 /* The other sessions of the user that could take what this one left behind. */
@@ -233,9 +258,11 @@ static void hand_over(struct user *u, const struct session *except)
 {
 	uint64_t one;
 
-	if (!inflight_waiting(u, &one, 1)) return;
-	list_each(s, &u->sessions, struct session, of_user) {
-		if (s == except || s->detached || !s->available || s->priority < 0) continue;
+	if (!inflight_waiting(u, &one, 1))
+		return;
+	list_each (s, &u->sessions, struct session, of_user) {
+		if (s == except || s->detached || !s->available || s->priority < 0)
+			continue;
 		deliver_waiting(s);
 		return;
 	}
@@ -258,12 +285,14 @@ void xsession_close(struct xsession *xs)
 	release_out(xs);
 	pendings_forget(xs);
 	csi_free(xs);
-	if (xs->sm) sm_forget(xs);
+	if (xs->sm)
+		sm_forget(xs);
 	log_info("session.closed", LS("jid", xs->s.jid.full));
 	session_close(&xs->s);
 	mem_free(xs);
 	u = user_find(str_of(keep_bare, n));
-	if (u) hand_over(u, NULL);
+	if (u)
+		hand_over(u, NULL);
 }
 
 static void drop_one(struct session *s, void *ctx)
@@ -271,10 +300,12 @@ static void drop_one(struct session *s, void *ctx)
 	struct xsession *xs = (struct xsession *)s;
 
 	(void)ctx;
-	if (s->transport != &xmpp_transport) return;
+	if (s->transport != &xmpp_transport)
+		return;
 	loop_timer_cancel(loop_self(), &xs->expire);
 	loop_timer_cancel(loop_self(), &xs->save_again);
-	if (xs->stream) xs->stream->xs = NULL;
+	if (xs->stream)
+		xs->stream->xs = NULL;
 	release_out(xs);
 	pendings_forget(xs);
 	csi_free(xs);
@@ -289,7 +320,8 @@ void xsessions_drop_all(void)
 
 void xsession_stream_gone(struct xsession *xs, bool clean)
 {
-	if (!xs->sm && xs->out.n) loop_timer_cancel(loop_self(), &xs->expire);
+	if (!xs->sm && xs->out.n)
+		loop_timer_cancel(loop_self(), &xs->expire);
 	if (clean || !xs->resumable || xs->dying) {
 		xsession_close(xs);
 		return;
@@ -297,7 +329,10 @@ void xsession_stream_gone(struct xsession *xs, bool clean)
 	xs->s.detached = true;
 	xs->request_sent = xs->ack_wanted = false;
 	for (struct unacked *u = xs->out.first; u; u = u->next)
-		if (u->gid) inflight_drop(xs->s.user, u->gid); /* the next login may have it (and the resumption too, with the same id) */
+		if (u->gid)
+			inflight_drop(
+				xs->s.user,
+				u->gid); /* the next login may have it (and the resumption too, with the same id) */
 	log_info("session.detached", LS("jid", xs->s.jid.full), LU("unacked", xs->out.n));
 	sm_detach(xs);
 	hand_over(xs->s.user, &xs->s);
@@ -321,11 +356,14 @@ static void describe(struct session *s, struct buf *b)
 	struct xsession *xs = (struct xsession *)s;
 	struct stream *st = xs->stream;
 
-	buf_printf(b, "\"transport\":\"tcp\",\"resumable\":%s,\"connected\":%s", xs->resumable ? "true" : "false", st ? "true" : "false");
-	if (!st) return;
+	buf_printf(b, "\"transport\":\"tcp\",\"resumable\":%s,\"connected\":%s", xs->resumable ? "true" : "false",
+		   st ? "true" : "false");
+	if (!st)
+		return;
 	buf_printf(b, ",\"ip\":\"%s\"", conn_ip(st->conn));
 	if (conn_tls(st->conn))
-		buf_printf(b, ",\"tls\":\"%s\",\"cipher\":\"%s\"", tls_version(conn_tls(st->conn)), tls_cipher(conn_tls(st->conn)));
+		buf_printf(b, ",\"tls\":\"%s\",\"cipher\":\"%s\"", tls_version(conn_tls(st->conn)),
+			   tls_cipher(conn_tls(st->conn)));
 }
 
 const struct transport xmpp_transport = { "tcp", send_outgoing, kick, describe };
@@ -337,7 +375,8 @@ void xsession_enter(struct xsession *xs)
 
 void xsession_leave(struct xsession *xs)
 {
-	if (--xs->busy == 0 && xs->dying) xsession_close(xs);
+	if (--xs->busy == 0 && xs->dying)
+		xsession_close(xs);
 }
 
 /* ---- binding ---- */
@@ -355,7 +394,8 @@ static int resource_for(struct stream *st, struct str wanted, struct jid *out)
 		return ERR_SYNTAX;
 	}
 	struct jid bare;
-	if (jid_parse(a, st->login->bare, &bare)) return ERR_SYNTAX;
+	if (jid_parse(a, st->login->bare, &bare))
+		return ERR_SYNTAX;
 	*out = jid_make(a, jid_local(&bare), jid_domain(&bare), resource);
 	return 0;
 }
@@ -364,13 +404,15 @@ struct xsession *xsession_new(const struct jid *jid, uint32_t account, uint32_t 
 {
 	/* The login may be older than a password change that just ended all sessions here: this one must not come after it (row A16). */
 	*out_err = auth_still_valid(account, epoch);
-	if (*out_err) return NULL;
+	if (*out_err)
+		return NULL;
 	struct xsession *xs = NEW(struct xsession);
 
 	list_init(&xs->pendings);
 	list_init(&xs->held_order);
 	*out_err = session_open(&xs->s, jid, account, epoch, is_admin, &xmpp_transport);
-	if (!*out_err) return xs;
+	if (!*out_err)
+		return xs;
 	mem_free(xs);
 	return NULL;
 }
@@ -381,12 +423,15 @@ int xsession_bind(struct stream *st, struct str wanted)
 	struct jid jid;
 	int err = resource_for(st, wanted, &jid);
 
-	if (err) return err;
+	if (err)
+		return err;
 	struct user *u = user_find(jid_bare(&jid));
 	struct session *old = u ? session_find(u, jid_resource(&jid)) : NULL;
-	if (old) old->transport->kick(old, "conflict", "The same account logged in with the same resource");
+	if (old)
+		old->transport->kick(old, "conflict", "The same account logged in with the same resource");
 	struct xsession *xs = xsession_new(&jid, l->account_id, l->credentials_epoch, l->is_admin, &err);
-	if (!xs) return err;
+	if (!xs)
+		return err;
 	xs->stream = st;
 	st->xs = xs;
 	log_info("session.bound", LU("conn", conn_id(st->conn)), LS("jid", xs->s.jid.full), LC("ip", conn_ip(st->conn)),

@@ -48,7 +48,8 @@ static struct sm_counters counters_at(const struct xsession *xs, uint32_t number
 void sm_checkpoint_for(struct xsession *xs, uint32_t number, struct sm_checkpoint *out)
 {
 	out->id[0] = '\0';
-	if (!xs->resumable || xs->slow_pendings) return;
+	if (!xs->resumable || xs->slow_pendings)
+		return;
 	memcpy(out->id, xs->sm_id, sizeof out->id);
 	out->counters = counters_at(xs, number);
 	xs->in_submitted = number;
@@ -56,7 +57,8 @@ void sm_checkpoint_for(struct xsession *xs, uint32_t number, struct sm_checkpoin
 
 void sm_saved(struct xsession *xs, uint32_t number)
 {
-	if ((int32_t)(number - xs->in_saved) > 0) xs->in_saved = number;
+	if ((int32_t)(number - xs->in_saved) > 0)
+		xs->in_saved = number;
 }
 
 static void send_ack(struct xsession *xs, uint32_t h)
@@ -65,7 +67,8 @@ static void send_ack(struct xsession *xs, uint32_t h)
 	int n = snprintf(text, sizeof text, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", h);
 
 	xs->ack_wanted = false;
-	if (xs->stream) stream_send(xs->stream, str_of(text, (size_t)n));
+	if (xs->stream)
+		stream_send(xs->stream, str_of(text, (size_t)n));
 }
 
 struct counters_op {
@@ -82,7 +85,8 @@ static void save_again(struct timer *t)
 {
 	struct xsession *xs = list_entry(t, struct xsession, save_again);
 
-	if (xs->state_unsaved) save_state(xs, STR_NONE);
+	if (xs->state_unsaved)
+		save_state(xs, STR_NONE);
 	xs->state_unsaved = false;
 	sm_pending_done(xs);
 }
@@ -95,7 +99,8 @@ static void try_again_later(struct xsession *xs)
 
 void sm_not_saved(struct xsession *xs, uint32_t number)
 {
-	if (xs->in_submitted == number) xs->in_submitted = xs->in_saved;
+	if (xs->in_submitted == number)
+		xs->in_submitted = xs->in_saved;
 }
 
 static int apply_counters(struct txn *t, struct write_op *op)
@@ -112,7 +117,8 @@ static void counters_done(struct write_op *op, int err, unsigned worker)
 	struct session *s = session_by_number(c->session);
 
 	(void)worker;
-	if (!s) return;
+	if (!s)
+		return;
 	if (err) { /* no <a/> yet: the client keeps what it sent */
 		sm_not_saved((struct xsession *)s, c->c.in);
 		try_again_later((struct xsession *)s);
@@ -142,15 +148,20 @@ static void save_counters(struct xsession *xs, uint32_t number)
 /* Answers a waiting <r/> as soon as everything received is handled and durable. */
 void sm_pending_done(struct xsession *xs)
 {
-	if (!xs->sm || !xs->ack_wanted) return;
+	if (!xs->sm || !xs->ack_wanted)
+		return;
 	uint32_t handled = pendings_handled(xs);
 	if (!xs->resumable) { /* nothing survives us: handled is enough */
-		if (handled == xs->in) send_ack(xs, handled);
+		if (handled == xs->in)
+			send_ack(xs, handled);
 		return;
 	}
-	if (handled != xs->in) return;
-	if (xs->in_saved == handled) send_ack(xs, handled);
-	else if (xs->in_submitted != handled) save_counters(xs, handled);
+	if (handled != xs->in)
+		return;
+	if (xs->in_saved == handled)
+		send_ack(xs, handled);
+	else if (xs->in_submitted != handled)
+		save_counters(xs, handled);
 }
 
 /* ---- what we sent: <r/> and its answer ---- */
@@ -160,14 +171,16 @@ static void no_answer(struct timer *t)
 {
 	struct xsession *xs = list_entry(t, struct xsession, expire);
 
-	if (!xs->stream) return;
+	if (!xs->stream)
+		return;
 	limit_hit_log("sm_ack_ms", xs->s.jid.full.p);
 	conn_abort(xs->stream->conn, ERR_TIMEOUT);
 }
 
 void sm_request(struct xsession *xs)
 {
-	if (!xs->sm || !xs->stream || xs->request_sent || xs->out_count == xs->out_acked) return;
+	if (!xs->sm || !xs->stream || xs->request_sent || xs->out_count == xs->out_acked)
+		return;
 	xs->request_sent = true;
 	xs->expire.fire = no_answer;
 	loop_timer(loop_self(), &xs->expire, limits()->sm_ack_ms);
@@ -237,7 +250,8 @@ void sm_element(struct stream *st, struct node *n)
 		xs->request_sent = false;
 		loop_timer_cancel(loop_self(), &xs->expire);
 		st->ping_sent_ms = 0;
-		if (xs->out_count != xs->out_acked) loop_defer(loop_self(), &st->turn);
+		if (xs->out_count != xs->out_acked)
+			loop_defer(loop_self(), &st->turn);
 	}
 }
 
@@ -262,7 +276,8 @@ static int apply_state(struct txn *t, struct write_op *op)
 		sm_del(t, id);
 	} else {
 		sm_put(t, id, &s->rec);
-		if (s->queue.p) sm_put_queue(t, id, s->queue);
+		if (s->queue.p)
+			sm_put_queue(t, id, s->queue);
 	}
 	return txn_error(t);
 }
@@ -273,8 +288,10 @@ static void state_done(struct write_op *op, int err, unsigned worker)
 	struct session *s = err && !o->remove ? session_by_number(o->session) : NULL;
 
 	(void)worker;
-	if (err) log_warn("sm.not_saved", LERR(err));
-	if (!s) return;
+	if (err)
+		log_warn("sm.not_saved", LERR(err));
+	if (!s)
+		return;
 	((struct xsession *)s)->state_unsaved = true;
 	try_again_later((struct xsession *)s);
 }
@@ -324,7 +341,8 @@ static void save_state(const struct xsession *xs, struct str queue)
 
 void sm_state_changed(struct xsession *xs)
 {
-	if (xs->resumable) save_state(xs, STR_NONE);
+	if (xs->resumable)
+		save_state(xs, STR_NONE);
 }
 
 struct node *sm_enable(struct xsession *xs, bool want_resume, struct arena *a)
@@ -334,8 +352,10 @@ struct node *sm_enable(struct xsession *xs, bool want_resume, struct arena *a)
 
 	xs->sm = true;
 	loop_timer_cancel(loop_self(), &xs->expire); /* TCP is not asked any more */
-	while (xs->out.first) xsession_pop(xs, true);
-	if (!want_resume || !limits()->sm_resume_ms) return e;
+	while (xs->out.first)
+		xsession_pop(xs, true);
+	if (!want_resume || !limits()->sm_resume_ms)
+		return e;
 	random_token(token);
 	memcpy(xs->sm_id, token, SM_ID_LEN);
 	xs->resumable = true;
@@ -366,7 +386,8 @@ void sm_detach(struct xsession *xs)
 
 void sm_forget(struct xsession *xs)
 {
-	if (!xs->resumable) return;
+	if (!xs->resumable)
+		return;
 	hash_del(by_id, id_of(xs));
 	struct state_op *o = state_new(xs);
 	o->remove = true;
@@ -391,11 +412,13 @@ static void confirm_saved_queue(struct xsession *xs, struct str queue, uint32_t 
 	for (uint32_t i = 0; i < confirmed && (size_t)(i + 1) * 8 <= queue.n; i++) {
 		uint64_t gid;
 		memcpy(&gid, queue.p + (size_t)i * 8, 8);
-		if (gid) inflight_confirm(xs->s.user, gid);
+		if (gid)
+			inflight_confirm(xs->s.user, gid);
 	}
 }
 
-static void restore_fields(struct xsession *xs, struct str id, const struct sm_rec *r, const struct sm_counters *c, uint32_t h)
+static void restore_fields(struct xsession *xs, struct str id, const struct sm_rec *r, const struct sm_counters *c,
+			   uint32_t h)
 {
 	xs->sm = xs->resumable = true;
 	memcpy(xs->sm_id, id.p, SM_ID_LEN);
@@ -424,7 +447,8 @@ static struct xsession *restore(struct stream *st, struct str id, uint32_t h)
 	struct jid jid;
 
 	if (!err && r.account == l->account_id && r.credentials_epoch == l->credentials_epoch &&
-	    clock_wall_ms() < (c.seen_ms + limits()->sm_resume_ms > r.expires_ms ? c.seen_ms + limits()->sm_resume_ms : r.expires_ms) &&
+	    clock_wall_ms() < (c.seen_ms + limits()->sm_resume_ms > r.expires_ms ? c.seen_ms + limits()->sm_resume_ms
+										 : r.expires_ms) &&
 	    jid_parse(stream_arena(), r.full_jid, &jid) == 0)
 		xs = xsession_new(&jid, r.account, r.credentials_epoch, r.is_admin, &err);
 	if (xs) {
@@ -435,7 +459,8 @@ static struct xsession *restore(struct stream *st, struct str id, uint32_t h)
 			presence_restore(&xs->s, presence, r.priority);
 			chunk_unref(presence);
 			/* What waited goes into the queue now, before anything new can: one order (row D04). */
-			if (r.priority >= 0) deliver_waiting(&xs->s);
+			if (r.priority >= 0)
+				deliver_waiting(&xs->s);
 			caps_restored(&xs->s, r.presence);
 		}
 	}
@@ -449,7 +474,7 @@ struct resume_wait {
 	struct write_op op;
 	struct sm_counters counters;
 	char id[SM_ID_LEN + 1];
-	struct stream *st;         /* NULL: closed meanwhile */
+	struct stream *st; /* NULL: closed meanwhile */
 	uint64_t session;
 	uint32_t h;
 	sm_resumed_fn *done;
@@ -463,7 +488,8 @@ static int apply_resume(struct txn *t, struct write_op *op)
 	struct str queue;
 	int err = sm_get(t, str_of(w->id, SM_ID_LEN), &r, &c, &queue);
 
-	if (err) return err; /* ended by an op before this one: an id is good for one session only (row A17) */
+	if (err)
+		return err; /* ended by an op before this one: an id is good for one session only (row A17) */
 	sm_put_counters(t, str_of(w->id, SM_ID_LEN), &w->counters);
 	return txn_error(t);
 }
@@ -477,7 +503,8 @@ static void attach(struct stream *st, struct xsession *xs)
 		stream_error(old, "conflict", "The session was resumed by another connection");
 	} else {
 		for (struct unacked *u = xs->out.first; u; u = u->next)
-			if (u->gid) inflight_hold(xs->s.user, u->gid);
+			if (u->gid)
+				inflight_hold(xs->s.user, u->gid);
 	}
 	st->xs = xs;
 	xs->stream = st;
@@ -493,18 +520,23 @@ static void resume_committed(struct write_op *op, int err, unsigned worker)
 	struct arena *a = stream_arena();
 
 	(void)worker;
-	if (!st) return;
+	if (!st)
+		return;
 	st->resume_wait = NULL;
-	if (st->phase == PHASE_CLOSED) return;
+	if (st->phase == PHASE_CLOSED)
+		return;
 	if (err || !s) {
-		w->done(st, resume_failed(a, err && err != ERR_NOT_FOUND ? A_internal_server_error : A_item_not_found), false);
-		if (err == ERR_NOT_FOUND && s && s->detached) xsession_close((struct xsession *)s);
+		w->done(st, resume_failed(a, err && err != ERR_NOT_FOUND ? A_internal_server_error : A_item_not_found),
+			false);
+		if (err == ERR_NOT_FOUND && s && s->detached)
+			xsession_close((struct xsession *)s);
 		return;
 	}
 	struct xsession *xs = (struct xsession *)s;
 	attach(st, xs);
 	sm_saved(xs, w->counters.in);
-	if (!take_h_number(st, xs, w->h)) return;
+	if (!take_h_number(st, xs, w->h))
+		return;
 	xs->in = xs->in_submitted = xs->in_saved;
 	struct node *r = node_new(a, A_resumed, NS_SM3);
 	node_set_u64(a, r, "h", xs->in);
@@ -516,7 +548,8 @@ static void resume_committed(struct write_op *op, int err, unsigned worker)
 
 void sm_resume_forget(struct stream *st)
 {
-	if (st->resume_wait) st->resume_wait->st = NULL;
+	if (st->resume_wait)
+		st->resume_wait->st = NULL;
 	st->resume_wait = NULL;
 }
 
@@ -531,8 +564,10 @@ void sm_resume(struct stream *st, struct node *resume, sm_resumed_fn *done)
 		return;
 	}
 	struct xsession *xs = hash_get(by_id, previd);
-	if (xs && xs->s.user->id != st->login->account_id) xs = NULL; /* row A17: another's session is as good as none */
-	else if (!xs) xs = restore(st, previd, (uint32_t)h);
+	if (xs && xs->s.user->id != st->login->account_id)
+		xs = NULL; /* row A17: another's session is as good as none */
+	else if (!xs)
+		xs = restore(st, previd, (uint32_t)h);
 	if (!xs || st->resume_wait) {
 		done(st, resume_failed(a, A_item_not_found), false);
 		return;
@@ -561,17 +596,20 @@ void sm_after_resume(struct stream *st)
 		stream_send(st, str_of(u->bytes + u->head_n, u->tail_n));
 	}
 	loop_defer(loop_self(), &st->turn);
-	if (xs->s.available && xs->s.priority >= 0) deliver_waiting(&xs->s);
+	if (xs->s.available && xs->s.priority >= 0)
+		deliver_waiting(&xs->s);
 }
 
 /* Orderly stop: which stored messages are on their way, in order, so that the resumption doubles nothing. */
 void sm_save_for_shutdown(struct xsession *xs)
 {
-	if (!xs->resumable) return;
+	if (!xs->resumable)
+		return;
 	uint64_t *gids = mem_alloc(xs->out.n * sizeof *gids);
 	size_t n = 0;
 
-	for (struct unacked *u = xs->out.first; u; u = u->next) gids[n++] = u->gid;
+	for (struct unacked *u = xs->out.first; u; u = u->next)
+		gids[n++] = u->gid;
 	save_state(xs, str_of((const char *)gids, n * sizeof *gids));
 	save_counters(xs, xs->slow_pendings ? pendings_handled(xs) : xs->in);
 }

@@ -79,10 +79,13 @@ static struct parser_limits limits_of_phase(enum phase phase)
 	const struct limits *l = limits();
 
 	if (phase == PHASE_BIND || phase == PHASE_SESSION)
-		return (struct parser_limits){ l->stanza_bytes, l->token_bytes, (unsigned)l->depth, (unsigned)l->elements,
-					       (unsigned)l->attributes, (unsigned)l->namespaces };
-	return (struct parser_limits){ l->preauth_stanza_bytes, l->preauth_token_bytes, (unsigned)l->preauth_depth,
-				       (unsigned)l->preauth_elements, (unsigned)l->attributes, (unsigned)l->namespaces };
+		return (struct parser_limits){
+			l->stanza_bytes,       l->token_bytes,		(unsigned)l->depth,
+			(unsigned)l->elements, (unsigned)l->attributes, (unsigned)l->namespaces
+		};
+	return (struct parser_limits){ l->preauth_stanza_bytes,	   l->preauth_token_bytes,
+				       (unsigned)l->preauth_depth, (unsigned)l->preauth_elements,
+				       (unsigned)l->attributes,	   (unsigned)l->namespaces };
 }
 
 static void new_parser(struct stream *st)
@@ -118,8 +121,10 @@ static void idle_check(struct timer *t)
 	const struct limits *l = limits();
 	uint64_t now = loop_now(loop_self()), silent = now - conn_last_rx(st->conn);
 
-	if (st->phase != PHASE_SESSION) return;
-	if (st->ping_sent_ms && conn_last_rx(st->conn) >= st->ping_sent_ms) st->ping_sent_ms = 0;
+	if (st->phase != PHASE_SESSION)
+		return;
+	if (st->ping_sent_ms && conn_last_rx(st->conn) >= st->ping_sent_ms)
+		st->ping_sent_ms = 0;
 	if (st->ping_sent_ms && now - st->ping_sent_ms >= l->ping_timeout_ms) {
 		conn_abort(st->conn, ERR_TIMEOUT);
 		return;
@@ -140,7 +145,8 @@ static void before_sleep(struct deferred *d)
 {
 	struct stream *st = list_entry(d, struct stream, turn);
 
-	if (st->xs) sm_request(st->xs);
+	if (st->xs)
+		sm_request(st->xs);
 }
 
 void stream_accept(const struct stream_listener *l, int fd)
@@ -164,7 +170,8 @@ void stream_accept(const struct stream_listener *l, int fd)
 	loop_timer(loop_self(), &st->login_timer, limits()->login_ms);
 	st->preauth_counted = preauth_enter(conn_ip(st->conn));
 	if (!st->preauth_counted)
-		stream_error(st, "policy-violation", "Too many connections from your address wait for their login; try again later");
+		stream_error(st, "policy-violation",
+			     "Too many connections from your address wait for their login; try again later");
 }
 
 void stream_enter(struct stream *st, enum phase next)
@@ -186,7 +193,8 @@ void stream_enter(struct stream *st, enum phase next)
 static void too_slow(struct stream *st)
 {
 	limit_hit_log("output_bytes", st->xs ? st->xs->s.jid.full.p : conn_ip(st->conn));
-	conn_abort(st->conn, ERR_LIMIT); /* the session is detached or closed by on_closed; nothing stored is lost (E01) */
+	conn_abort(st->conn,
+		   ERR_LIMIT); /* the session is detached or closed by on_closed; nothing stored is lost (E01) */
 }
 
 /* A burst (roster, presence of a company at login) may pass the limit for a while; a reader that stays above it is too slow. */
@@ -197,19 +205,23 @@ static bool stays_above_limit(struct stream *st)
 		return false;
 	}
 	uint64_t now = loop_now(loop_self());
-	if (!st->slow_since_ms) st->slow_since_ms = now;
+	if (!st->slow_since_ms)
+		st->slow_since_ms = now;
 	return now - st->slow_since_ms > limits()->output_slow_ms;
 }
 
 void stream_send(struct stream *st, struct str bytes)
 {
-	if (conn_is_closing(st->conn)) return;
-	if (conn_write(st->conn, bytes) == ERR_LIMIT || stays_above_limit(st)) too_slow(st);
+	if (conn_is_closing(st->conn))
+		return;
+	if (conn_write(st->conn, bytes) == ERR_LIMIT || stays_above_limit(st))
+		too_slow(st);
 }
 
 void stream_send_chunk(struct stream *st, struct chunk *c)
 {
-	if (c && !conn_is_closing(st->conn) && conn_write_chunk(st->conn, c, 0, c->n) == ERR_LIMIT) too_slow(st);
+	if (c && !conn_is_closing(st->conn) && conn_write_chunk(st->conn, c, 0, c->n) == ERR_LIMIT)
+		too_slow(st);
 }
 
 void stream_send_node(struct stream *st, const struct node *n)
@@ -226,11 +238,14 @@ static void send_header(struct stream *st)
 
 	random_token(id);
 	buf_reset(b);
-	buf_lit(b, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
+	buf_lit(b, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
+		   "xmlns:stream='http://etherx.jabber.org/streams'"
 		   " version='1.0' xml:lang='en'");
 	print_attr(b, "id", str_c(id));
-	if (st->domain.p) print_attr(b, "from", st->domain);
-	if (st->from.p) print_attr(b, "to", st->from);
+	if (st->domain.p)
+		print_attr(b, "from", st->domain);
+	if (st->from.p)
+		print_attr(b, "to", st->from);
 	buf_byte(b, '>');
 	stream_send(st, buf_str(b));
 	st->header_sent = true;
@@ -238,8 +253,10 @@ static void send_header(struct stream *st)
 
 void stream_end(struct stream *st)
 {
-	if (st->phase == PHASE_CLOSED) return;
-	if (st->header_sent) stream_send(st, STR("</stream:stream>"));
+	if (st->phase == PHASE_CLOSED)
+		return;
+	if (st->header_sent)
+		stream_send(st, STR("</stream:stream>"));
 	stream_enter(st, PHASE_CLOSED);
 	conn_close(st->conn);
 }
@@ -248,8 +265,10 @@ void stream_error(struct stream *st, const char *condition, const char *text)
 {
 	struct buf *b = &scratch;
 
-	if (st->phase == PHASE_CLOSED) return;
-	if (!st->header_sent) send_header(st); /* RFC 6120 4.9.1.2 */
+	if (st->phase == PHASE_CLOSED)
+		return;
+	if (!st->header_sent)
+		send_header(st); /* RFC 6120 4.9.1.2 */
 	buf_reset(b);
 	buf_printf(b, "<stream:error><%s xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>", condition);
 	if (text) {
@@ -282,14 +301,17 @@ static const char *check_header(struct stream *st, struct node *h, const char **
 		return to.p ? "host-unknown" : "improper-addressing";
 	}
 	for (size_t i = 0; i < im.n_domains && !st->domain.p; i++)
-		if (str_eq_c(domain, im.domains[i])) st->domain = str_c(im.domains[i]);
+		if (str_eq_c(domain, im.domains[i]))
+			st->domain = str_c(im.domains[i]);
 	if (!st->domain.p || (st->header_seen && !str_eq(domain, st->domain))) { /* row A03 */
-		*out_text = st->header_seen ? "The domain may not change within a connection" : "This server does not serve that domain";
+		*out_text = st->header_seen ? "The domain may not change within a connection"
+					    : "This server does not serve that domain";
 		return st->header_seen ? "not-authorized" : "host-unknown";
 	}
 	uint64_t major;
 	ptrdiff_t dot = version.p ? str_find(version, '.') : -1;
-	if (dot <= 0 || str_u64(str_of(version.p, (size_t)dot), UINT32_MAX, &major) || major < 1) { /* a higher one is answered by ours, 4.7.5 */
+	if (dot <= 0 || str_u64(str_of(version.p, (size_t)dot), UINT32_MAX, &major) ||
+	    major < 1) { /* a higher one is answered by ours, 4.7.5 */
 		*out_text = "XMPP version 1.0 is needed";
 		return "unsupported-version";
 	}
@@ -300,7 +322,8 @@ static void take_from(struct stream *st, struct str from)
 {
 	struct jid j;
 
-	if (!from.p || st->from.p || jid_parse(arena, from, &j)) return;
+	if (!from.p || st->from.p || jid_parse(arena, from, &j))
+		return;
 	j = jid_dup_heap(jid_to_bare(j));
 	st->from = j.full;
 }
@@ -310,7 +333,8 @@ static void on_open(void *ctx, struct node *header)
 	struct stream *st = ctx;
 	const char *text = NULL;
 
-	if (st->phase == PHASE_CLOSED) return;
+	if (st->phase == PHASE_CLOSED)
+		return;
 	const char *condition = check_header(st, header, &text);
 	if (condition) {
 		stream_error(st, condition, text);
@@ -337,7 +361,8 @@ static void on_close(void *ctx)
 {
 	struct stream *st = ctx;
 
-	if (st->xs && st->phase == PHASE_SESSION) { /* the client's own goodbye: nothing to resume (XEP-0198 section 5) */
+	if (st->xs &&
+	    st->phase == PHASE_SESSION) { /* the client's own goodbye: nothing to resume (XEP-0198 section 5) */
 		struct xsession *xs = st->xs;
 		xsession_confirm(xs);
 		st->xs = NULL;
@@ -374,9 +399,12 @@ static void on_data(struct conn *c, const char *data, size_t n)
 		}
 		data += used;
 		n -= used;
-		if (!st->want_restart) return;
+		if (!st->want_restart)
+			return;
 		st->want_restart = false;
-		if (st->starting_tls) n = str_trim(str_of(data, n)).n; /* go-sendxmpp ends its <starttls/> with a line end: thrown away */
+		if (st->starting_tls)
+			n = str_trim(str_of(data, n))
+				    .n;	     /* go-sendxmpp ends its <starttls/> with a line end: thrown away */
 		if (n && st->starting_tls) { /* row A05: bytes glued behind <starttls/> */
 			stream_error(st, "policy-violation", "Nothing may follow <starttls/> before encryption");
 			return;
@@ -392,7 +420,8 @@ static void on_secure(struct conn *c)
 	st->secure = true;
 	if (st->starting_tls) {
 		st->starting_tls = false;
-		if (st->phase == PHASE_TLS) stream_enter(st, PHASE_AUTH);
+		if (st->phase == PHASE_TLS)
+			stream_enter(st, PHASE_AUTH);
 		mem_free((void *)st->from.p); /* RFC 6120 5.4.3.3: what was said in the clear is forgotten */
 		st->from = STR_NONE;
 	}
@@ -402,7 +431,8 @@ static void on_drained(struct conn *c)
 {
 	struct stream *st = conn_user(c);
 
-	if (st->xs) xsession_drained(st->xs);
+	if (st->xs)
+		xsession_drained(st->xs);
 }
 
 static void stream_free(struct stream *st)
@@ -411,7 +441,8 @@ static void stream_free(struct stream *st)
 	loop_timer_cancel(loop_self(), &st->login_timer);
 	loop_timer_cancel(loop_self(), &st->idle_timer);
 	loop_undefer(&st->turn);
-	if (st->preauth_counted) preauth_leave(conn_ip(st->conn));
+	if (st->preauth_counted)
+		preauth_leave(conn_ip(st->conn));
 	sm_resume_forget(st);
 	login_free(st);
 	parser_free(st->parser);
@@ -473,6 +504,6 @@ void stream_move(struct stream *st, unsigned worker, void (*then)(struct stream 
 
 void stream_shutdown_all(void)
 {
-	list_each_safe(e, &all_streams, struct stream_entry, link)
+	list_each_safe (e, &all_streams, struct stream_entry, link)
 		stream_error(&e->st, "system-shutdown", "The server restarts; connect again in a moment");
 }

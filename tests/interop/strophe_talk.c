@@ -78,7 +78,8 @@ static void say(xmpp_conn_t *conn, xmpp_ctx_t *ctx)
 	xmpp_stanza_release(message);
 }
 
-static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t status, int error, xmpp_stream_error_t *stream_error, void *ctx)
+static void on_connection(xmpp_conn_t *conn, xmpp_conn_event_t status, int error, xmpp_stream_error_t *stream_error,
+			  void *ctx)
 {
 	if (status == XMPP_CONN_CONNECT) {
 		printf("connected, %s\n", xmpp_conn_is_secured(conn) ? "secured" : "NOT secured");
@@ -110,7 +111,8 @@ int main(int argc, char **argv)
 	xmpp_initialize();
 	xmpp_ctx_t *ctx = xmpp_ctx_new(NULL, xmpp_get_default_logger(XMPP_LEVEL_INFO));
 	xmpp_conn_t *conn = xmpp_conn_new(ctx);
-	long flags = XMPP_CONN_FLAG_TRUST_TLS | (strcmp(argv[5], "direct") == 0 ? XMPP_CONN_FLAG_LEGACY_SSL : XMPP_CONN_FLAG_MANDATORY_TLS);
+	long flags = XMPP_CONN_FLAG_TRUST_TLS |
+		     (strcmp(argv[5], "direct") == 0 ? XMPP_CONN_FLAG_LEGACY_SSL : XMPP_CONN_FLAG_MANDATORY_TLS);
 
 	seen.bare = argv[1];
 	xmpp_conn_set_flags(conn, flags);

@@ -77,13 +77,15 @@ void world_start(void)
 	rig_start(WORKERS, NULL);
 	int err = org_load(&msg);
 	assert(!err);
-	for (unsigned w = 0; w < WORKERS; w++) rig_run(w, worker_start, &w);
+	for (unsigned w = 0; w < WORKERS; w++)
+		rig_run(w, worker_start, &w);
 }
 
 void world_stop(void)
 {
 	world_settle();
-	for (unsigned w = 0; w < WORKERS; w++) rig_run(w, worker_stop, NULL);
+	for (unsigned w = 0; w < WORKERS; w++)
+		rig_run(w, worker_stop, NULL);
 	rig_stop();
 }
 
@@ -116,13 +118,16 @@ static void login_here(void *arg)
 
 	assert(!err);
 	l->f->s.wants_roster = l->wants_roster;
-	if (l->available) presence_set(&l->f->s, NULL, 0);
+	if (l->available)
+		presence_set(&l->f->s, NULL, 0);
 }
 
 struct fake *world_login(const char *local, const char *resource, bool wants_roster, bool available)
 {
 	struct arena *a = arena_new(1024);
-	struct login l = { .f = NEW(struct fake), .id = world_account(local), .wants_roster = wants_roster, .available = available };
+	struct login l = {
+		.f = NEW(struct fake), .id = world_account(local), .wants_roster = wants_roster, .available = available
+	};
 
 	assert(l.id);
 	buf_init(&l.f->got, 1 << 20);
@@ -171,9 +176,14 @@ static void imported(void *ctx, const struct org_import_result *r)
 {
 	struct importing *i = ctx;
 
-	*i->out = (struct world_import){ .err = r->err, .added = r->added, .changed = r->changed, .unchanged = r->unchanged, .missing = r->missing,
+	*i->out = (struct world_import){ .err = r->err,
+					 .added = r->added,
+					 .changed = r->changed,
+					 .unchanged = r->unchanged,
+					 .missing = r->missing,
 					 .disabled = r->disabled };
-	if (r->err) snprintf(i->out->text, sizeof i->out->text, "%s", r->msg.text);
+	if (r->err)
+		snprintf(i->out->text, sizeof i->out->text, "%s", r->msg.text);
 	snprintf(i->out->report, sizeof i->out->report, "%.*s", STR_ARG(r->report.p ? r->report : STR("")));
 	gate_open(&i->gate);
 }
@@ -190,7 +200,10 @@ void world_import_csv(const char *csv, bool dry_run, bool disable_missing, struc
 	struct world_import own;
 	struct importing i = { .out = out ? out : &own };
 
-	i.rq = (struct org_import_request){ .domain = STR(DOMAIN), .csv = str_c(csv), .actor = STR("test"), .dry_run = dry_run,
+	i.rq = (struct org_import_request){ .domain = STR(DOMAIN),
+					    .csv = str_c(csv),
+					    .actor = STR("test"),
+					    .dry_run = dry_run,
 					    .disable_missing = disable_missing };
 	gate_init(&i.gate);
 	rig_run(0, import_here, &i);

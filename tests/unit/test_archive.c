@@ -12,7 +12,11 @@ static uint32_t anna, boris, clara, gone;
 static void put(uint32_t from, uint32_t to, const char *from_jid, const char *to_jid, unsigned flags)
 {
 	struct txn *t = txn_write(im.store);
-	struct message_rec m = { .conv = conv_private(from, to), .author = from, .recipient = to, .flags = flags | MESSAGE_COUNTS, .payload = STR("<body/>") };
+	struct message_rec m = { .conv = conv_private(from, to),
+				 .author = from,
+				 .recipient = to,
+				 .flags = flags | MESSAGE_COUNTS,
+				 .payload = STR("<body/>") };
 
 	m.from = str_c(from_jid);
 	m.to = str_c(to_jid);
@@ -57,7 +61,8 @@ static void on_message(void *ctx, const struct message_rec *m)
 {
 	struct reading *r = ctx;
 
-	r->n += (size_t)snprintf(r->out + r->n, sizeof(r->out) - r->n, "%s%llu", r->n ? " " : "", (unsigned long long)m->gid);
+	r->n += (size_t)snprintf(r->out + r->n, sizeof(r->out) - r->n, "%s%llu", r->n ? " " : "",
+				 (unsigned long long)m->gid);
 }
 
 static void read_here(void *arg)
@@ -140,7 +145,8 @@ TEST(with_a_person)
 	is_int(last.count, 4);
 	is_cstr(WITH("boris@example.org", .owner = anna, .max = 2, .backwards = true), "4 7+");
 	is_cstr(WITH("boris@example.org", .owner = anna, .max = 9, .after_gid = 2, .before_gid = 7), "4.");
-	is_cstr(WITH("boris@example.org", .owner = anna, .max = 9, .after_gid = 2, .before_gid = 7, .backwards = true), "4.");
+	is_cstr(WITH("boris@example.org", .owner = anna, .max = 9, .after_gid = 2, .before_gid = 7, .backwards = true),
+		"4.");
 	is_cstr(WITH("boris@example.org", .owner = anna, .max = 9, .start_us = T0 + 30), "4 7.");
 	is_cstr(WITH("boris@example.org/y", .owner = anna, .max = 9), "4 7.");
 	is_cstr(WITH("boris@example.org/y", .owner = anna, .max = 1), "4+");

@@ -17,10 +17,10 @@ enum { PLENTY_MS = 20000, MIB = 1 << 20 };
 static struct loop *loop;
 static struct conn *conn;
 static int peer = -1;
-static struct buf got;             /* what on_data gave */
+static struct buf got; /* what on_data gave */
 static unsigned closed, drained;
 static int closed_err;
-static bool in_call, nested;       /* our own call into conn / a callback came inside it */
+static bool in_call, nested; /* our own call into conn / a callback came inside it */
 static void (*on_data_hook)(struct conn *c, const char *data, size_t n);
 
 static void on_data(struct conn *c, const char *data, size_t n)
@@ -253,7 +253,8 @@ TEST(a_flood_of_bytes_is_paused_and_resumed_without_loss)
 	ok(run_until(flood_goes_on, PLENTY_MS), "all arrived");
 	is_int(got.n, flood_size);
 	ok(pattern_holds(buf_str(&got), 0), "in order");
-	ok(hits_of("rate_bytes") > before + 3, "it was paused several times: %u", (unsigned)(hits_of("rate_bytes") - before));
+	ok(hits_of("rate_bytes") > before + 3, "it was paused several times: %u",
+	   (unsigned)(hits_of("rate_bytes") - before));
 	end();
 }
 

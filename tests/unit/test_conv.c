@@ -8,7 +8,11 @@ enum { ANNA = 1, BORIS = 2, CLARA = 70000 };
 static uint64_t say(uint32_t from, uint32_t to, unsigned flags)
 {
 	struct txn *t = txn_write(im.store);
-	struct message_rec m = { .conv = conv_private(from, to), .author = from, .recipient = to, .flags = flags, .payload = STR("<body/>") };
+	struct message_rec m = { .conv = conv_private(from, to),
+				 .author = from,
+				 .recipient = to,
+				 .flags = flags,
+				 .payload = STR("<body/>") };
 
 	is_int(message_append(t, &m, 1000000, 100), 0);
 	is_int(txn_commit(t), 0);
@@ -56,7 +60,8 @@ TEST(private_ids)
 			is_int(conv_peer(c, v[i]), v[k]);
 			is_int(conv_peer(c, v[k]), v[i]);
 		}
-	ok(conv_private(1, 2) != conv_private(1, 3) && conv_private(1, 2) != conv_private(2, 2), "each pair has its own");
+	ok(conv_private(1, 2) != conv_private(1, 3) && conv_private(1, 2) != conv_private(2, 2),
+	   "each pair has its own");
 }
 
 TEST(unread_counts_what_counts)

@@ -52,7 +52,8 @@ TEST(messages)
 	/* Cut at the end, but never half a character: the text goes into JSON. */
 	for (int pad = 505; pad <= 511; pad++) {
 		err_set(&msg, ERR_IO, "%*d\u042f\u20ac\U0001f600", pad, 1);
-		ok(str_utf8_valid(str_c(msg.text)) && strlen(msg.text) >= (size_t)pad && strlen(msg.text) + 4 >= sizeof(msg.text) - 1,
+		ok(str_utf8_valid(str_c(msg.text)) && strlen(msg.text) >= (size_t)pad &&
+			   strlen(msg.text) + 4 >= sizeof(msg.text) - 1,
 		   "cut behind %d bytes: %zu", pad, strlen(msg.text));
 	}
 }

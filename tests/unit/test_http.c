@@ -41,13 +41,20 @@ static void keep(struct http_request *rq)
 }
 
 static const struct route routes_a[] = {
-	{ "GET", "/open", ROUTE_OPEN, echo }, { "POST", "/open", ROUTE_OPEN, echo }, { "POST", "/post", ROUTE_OPEN, echo }, { 0 },
+	{ "GET", "/open", ROUTE_OPEN, echo },
+	{ "POST", "/open", ROUTE_OPEN, echo },
+	{ "POST", "/post", ROUTE_OPEN, echo },
+	{ 0 },
 };
 static const struct route routes_b[] = {
-	{ "GET", "/control", ROUTE_CONTROL, echo }, { "GET", "/files/*", ROUTE_OPEN, echo }, { "GET", "/later", ROUTE_OPEN, keep }, { 0 },
+	{ "GET", "/control", ROUTE_CONTROL, echo },
+	{ "GET", "/files/*", ROUTE_OPEN, echo },
+	{ "GET", "/later", ROUTE_OPEN, keep },
+	{ 0 },
 };
 static const struct route *const routes[] = { routes_a, routes_b, NULL };
-static const struct http_listener tcp = { .handle = route_request }, control = { .handle = route_request, .is_control = true };
+static const struct http_listener tcp = { .handle = route_request },
+				  control = { .handle = route_request, .is_control = true };
 
 static unsigned answers(void)
 {
@@ -187,15 +194,19 @@ static const struct {
 	{ "GET /open HTTP/1.1\r\n" H "\r\n", 1, false, "200[GET /open 0:] " },
 	{ "GET /open?a=1&q=%41b+c%2 HTTP/1.1\r\n" H "\r\n", 1, false, "200[GET /open ?a=1&q=%41b+c%2 q=Ab c%2 0:] " },
 	{ "POST /open HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello", 1, false, "200[POST /open 5:hello] " },
-	{ "POST /open HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", 1, false, "200[POST /open 5:hello] " },
-	{ "GET /open HTTP/1.1\r\n" H "X-One: 1\r\nX-Two:\r\nX-Three:  3 3 \r\n\r\n", 1, false, "200[GET /open X-One=1 X-Two= X-Three=3 3 one! 0:] " },
+	{ "POST /open HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", 1, false,
+	  "200[POST /open 5:hello] " },
+	{ "GET /open HTTP/1.1\r\n" H "X-One: 1\r\nX-Two:\r\nX-Three:  3 3 \r\n\r\n", 1, false,
+	  "200[GET /open X-One=1 X-Two= X-Three=3 3 one! 0:] " },
 	{ "GET /open HTTP/1.1\r\n" H "Connection: close\r\n\r\n", 1, true, "200[GET /open 0:] closed" },
 	{ "GET /open HTTP/1.0\r\n\r\n", 1, true, "200[GET /open 0:] closed" },
 	{ "GET /files/a/b HTTP/1.1\r\n" H "\r\n", 1, false, "200[GET /files/a/b 0:] " },
 	/* pipelined: answered in order, one at a time */
-	{ "GET /open HTTP/1.1\r\n" H "\r\nPOST /post HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nabGET /files/x HTTP/1.1\r\n" H "\r\n", 3, false,
-	  "200[GET /open 0:] 200[POST /post 2:ab] 200[GET /files/x 0:] " },
-	{ "GET /open HTTP/1.1\r\n" H "Connection: close\r\n\r\nGET /open HTTP/1.1\r\n" H "\r\n", 1, true, "200[GET /open 0:] closed" },
+	{ "GET /open HTTP/1.1\r\n" H "\r\nPOST /post HTTP/1.1\r\n" H
+	  "Content-Length: 2\r\n\r\nabGET /files/x HTTP/1.1\r\n" H "\r\n",
+	  3, false, "200[GET /open 0:] 200[POST /post 2:ab] 200[GET /files/x 0:] " },
+	{ "GET /open HTTP/1.1\r\n" H "Connection: close\r\n\r\nGET /open HTTP/1.1\r\n" H "\r\n", 1, true,
+	  "200[GET /open 0:] closed" },
 	/* routes */
 	{ "GET /none HTTP/1.1\r\n" H "\r\n", 1, false, "404 " },
 	{ "GET /open/ HTTP/1.1\r\n" H "\r\n", 1, false, "404 " },
@@ -208,8 +219,12 @@ static const struct {
 	{ "rubbish\r\n\r\n", 1, true, "400 closed" },
 	{ "<stream:stream>", 1, true, "400 closed" },
 	{ "GET /open HTTP/9.9\r\n" H "\r\n", 1, true, "400 closed" },
-	{ "POST /open HTTP/1.1\r\n" H "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /open HTTP/1.1\r\n" H "\r\n", 1, true, "400 closed" },
-	{ "POST /open HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /open HTTP/1.1\r\n" H "\r\n", 1, true, "400 closed" },
+	{ "POST /open HTTP/1.1\r\n" H
+	  "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /open HTTP/1.1\r\n" H "\r\n",
+	  1, true, "400 closed" },
+	{ "POST /open HTTP/1.1\r\n" H
+	  "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /open HTTP/1.1\r\n" H "\r\n",
+	  1, true, "400 closed" },
 	{ "POST /open HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\nabcd", 1, true, "400 closed" },
 	{ "POST /open HTTP/1.1\r\n" H "Content-Length: -1\r\n\r\n", 1, true, "400 closed" },
 	{ "POST /open HTTP/1.1\r\n" H "Content-Length: 99999999999999999999999\r\n\r\n", 1, true, "400 closed" },
@@ -245,7 +260,8 @@ TEST(keep_alive)
 {
 	begin(&tcp);
 	for (int i = 0; i < 5; i++) {
-		is_cstr(summary(STR("POST /post HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nab"), false, 1, false), "200[POST /post 2:ab] ");
+		is_cstr(summary(STR("POST /post HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\nab"), false, 1, false),
+			"200[POST /post 2:ab] ");
 		is_cstr(summary(STR("GET /none HTTP/1.1\r\n" H "\r\n"), false, 1, false), "404 ");
 	}
 	is_cstr(summary(STR("GET /control HTTP/1.1\r\n" H "\r\n"), false, 1, false), "403 ");
@@ -255,7 +271,8 @@ TEST(keep_alive)
 
 TEST(answer_has_its_lines)
 {
-	static const char *const lines[] = { "HTTP/1.1 200 OK\r\n", "Content-Length: 14\r\n", "Content-Type: text/plain\r\n", "X-Content-Type-Options: nosniff\r\n",
+	static const char *const lines[] = { "HTTP/1.1 200 OK\r\n", "Content-Length: 14\r\n",
+					     "Content-Type: text/plain\r\n", "X-Content-Type-Options: nosniff\r\n",
 					     "X-Extra: 1\r\n" };
 
 	begin(&tcp);
@@ -263,7 +280,8 @@ TEST(answer_has_its_lines)
 	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++)
 		ok(strstr(p, lines[i]) != NULL, "%.20s", lines[i]);
 	p = ask_n(STR("HEAD /open HTTP/1.1\r\n" H "\r\n"), false, 1);
-	ok(strstr(p, "Content-Length: 15\r\n") != NULL && got.n > 4 && memcmp(got.p + got.n - 4, "\r\n\r\n", 4) == 0, "HEAD: the length and no body");
+	ok(strstr(p, "Content-Length: 15\r\n") != NULL && got.n > 4 && memcmp(got.p + got.n - 4, "\r\n\r\n", 4) == 0,
+	   "HEAD: the length and no body");
 	is_cstr(summary(STR("GET /open HTTP/1.1\r\n" H "\r\n"), false, 1, false), "200[GET /open 0:] ");
 	end();
 }
@@ -321,8 +339,10 @@ TEST(limits_of_head_and_body)
 	l.http_body_bytes = 1024;
 	limits_set(&l);
 	begin(&tcp);
-	is_cstr(summary(big_request("GET /open HTTP/1.1\r\nHost: x\r\nY: ", 'a', 3900, "\r\n\r\n"), false, 1, false), "200[GET /open 0:] ");
-	is_cstr(summary(big_request("GET /open HTTP/1.1\r\nHost: x\r\nY: ", 'a', 5000, "\r\n\r\n"), false, 1, true), "431 closed");
+	is_cstr(summary(big_request("GET /open HTTP/1.1\r\nHost: x\r\nY: ", 'a', 3900, "\r\n\r\n"), false, 1, false),
+		"200[GET /open 0:] ");
+	is_cstr(summary(big_request("GET /open HTTP/1.1\r\nHost: x\r\nY: ", 'a', 5000, "\r\n\r\n"), false, 1, true),
+		"431 closed");
 	end();
 	begin(&tcp);
 	is_cstr(summary(big_request("GET /", 'a', 5000, " HTTP/1.1\r\n" H "\r\n"), false, 1, true), "431 closed");
@@ -341,9 +361,11 @@ TEST(limits_of_head_and_body)
 	for (int n = 1024; n <= 1025; n++) {
 		snprintf(head, sizeof(head), "POST /post HTTP/1.1\r\n" H "Content-Length: %d\r\n\r\n", n);
 		begin(&tcp);
-		is_cstr(summary(big_request(head, 'b', (size_t)n, ""), false, 1, n == 1025), n == 1024 ? "200[POST /post 1024:...] " : "413 closed");
+		is_cstr(summary(big_request(head, 'b', (size_t)n, ""), false, 1, n == 1025),
+			n == 1024 ? "200[POST /post 1024:...] " : "413 closed");
 		end();
-		snprintf(head, sizeof(head), "POST /post HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n%x\r\n", (unsigned)n);
+		snprintf(head, sizeof(head), "POST /post HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n%x\r\n",
+			 (unsigned)n);
 		begin(&tcp);
 		is_cstr(summary(big_request(head, 'b', (size_t)n, "\r\n0\r\n\r\n"), false, 1, n == 1025),
 			n == 1024 ? "200[POST /post 1024:...] " : "413 closed");

@@ -38,7 +38,9 @@ static void accept_echo(void *ctx, int fd)
 
 static int connect_port(unsigned port)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port) };
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				 .sin_port = htons((uint16_t)port) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
 		return fd;
@@ -428,7 +430,9 @@ TEST(sockets_from_systemd_are_used)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t n = sizeof(a);
 	int passed = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	require(bind(passed, (struct sockaddr *)&a, n) == 0 && listen(passed, 10) == 0 && getsockname(passed, (struct sockaddr *)&a, &n) == 0, "a socket");
+	require(bind(passed, (struct sockaddr *)&a, n) == 0 && listen(passed, 10) == 0 &&
+			getsockname(passed, (struct sockaddr *)&a, &n) == 0,
+		"a socket");
 	require(pipe2(tell, O_CLOEXEC) == 0 && pipe2(hold, O_CLOEXEC) == 0, "pipes");
 	int early = connect_port(ntohs(a.sin_port)); /* before any server runs */
 	workers_of_child = WORKERS;

@@ -79,8 +79,12 @@ TEST(a_turn_goes_ready_mail_timers_deferred)
 	begin();
 	int fd[2];
 	require(pipe2(fd, O_CLOEXEC) == 0, "pipe");
-	k = (struct all_kinds){ .w = { .fd = fd[0], .ready = on_ready }, .m = { .deliver = on_mail }, .t = { .fire = on_fire },
-		.d = { .run = on_deferred }, .again = { .run = on_again }, .box = mailbox_new(loop) };
+	k = (struct all_kinds){ .w = { .fd = fd[0], .ready = on_ready },
+				.m = { .deliver = on_mail },
+				.t = { .fire = on_fire },
+				.d = { .run = on_deferred },
+				.again = { .run = on_again },
+				.box = mailbox_new(loop) };
 	is_int(loop_watch(loop, &k.w, EPOLLIN), 0);
 	ok(loop_watch(loop, &k.w, EPOLLIN) < 0, "watching twice is an error");
 	ok(write(fd[1], "x", 1) == 1, "one byte");

@@ -41,7 +41,11 @@ static void deliver_here(void *arg)
 {
 	struct delivery *d = arg;
 	struct arena *a = arena_new(1024);
-	struct message m = { .type = d->type, .copy = d->copy, .id = STR("i1"), .lang = STR("ru"), .payload = chunk_of(STR("<body/>")) };
+	struct message m = { .type = d->type,
+			     .copy = d->copy,
+			     .id = STR("i1"),
+			     .lang = STR("ru"),
+			     .payload = chunk_of(STR("<body/>")) };
 
 	is_int(jid_parse(a, STR(ANNA), &m.from), 0);
 	is_int(jid_parse(a, str_c(d->to), &m.to), 0);
@@ -102,7 +106,8 @@ TEST(rfc6121_8_5_who_gets_it)
 		buf_reset(&order);
 		rig_run(t[0]->worker, deliver_here, &d);
 		buf_byte(&order, 0);
-		if (!ok(strcmp(order.p, rows[i].want) == 0, "%s to %s%s", message_type_names[rows[i].type], rows[i].to, rows[i].copy ? " with carbons" : ""))
+		if (!ok(strcmp(order.p, rows[i].want) == 0, "%s to %s%s", message_type_names[rows[i].type], rows[i].to,
+			rows[i].copy ? " with carbons" : ""))
 			diag("got '%s', want '%s'", order.p, rows[i].want);
 		is_int(d.taken, rows[i].want[0] != 0);
 	}
@@ -155,8 +160,13 @@ static void send_here(void *arg)
 
 	for (size_t i = 0; i < b->n; i++) {
 		struct sending *x = &b->v[i];
-		struct message m = { .type = x->type ? x->type : MESSAGE_CHAT, .from = b->from->s.jid, .flags = x->flags, .copy = x->copy,
-				     .origin_id = x->origin ? str_c(x->origin) : STR_NONE, .displayed_gid = x->displayed, .replaces_gid = x->replaces };
+		struct message m = { .type = x->type ? x->type : MESSAGE_CHAT,
+				     .from = b->from->s.jid,
+				     .flags = x->flags,
+				     .copy = x->copy,
+				     .origin_id = x->origin ? str_c(x->origin) : STR_NONE,
+				     .displayed_gid = x->displayed,
+				     .replaces_gid = x->replaces };
 		m.payload = chunk_of(str_c(x->body));
 		m.tombstone = x->replaces ? chunk_of(STR("<retracted/>")) : NULL;
 		is_int(jid_parse(a, str_c(x->to), &m.to), 0);
@@ -211,9 +221,12 @@ TEST(stored_and_transient_messages_keep_their_order)
 {
 	struct tap *b = tap_open(BORIS "/r");
 	struct sending v[] = {
-		{ .to = BORIS, .flags = STORED, .body = "<b>1</b>" }, { .to = BORIS, .body = "<b>2</b>" },
-		{ .to = BORIS, .body = "<b>3</b>" },		      { .to = BORIS, .flags = STORED, .body = "<b>4</b>" },
-		{ .to = BORIS, .flags = STORED, .body = "<b>5</b>" }, { .to = BORIS, .body = "<b>6</b>" },
+		{ .to = BORIS, .flags = STORED, .body = "<b>1</b>" },
+		{ .to = BORIS, .body = "<b>2</b>" },
+		{ .to = BORIS, .body = "<b>3</b>" },
+		{ .to = BORIS, .flags = STORED, .body = "<b>4</b>" },
+		{ .to = BORIS, .flags = STORED, .body = "<b>5</b>" },
+		{ .to = BORIS, .body = "<b>6</b>" },
 	};
 
 	tap_present(b, 0, NULL);
@@ -224,7 +237,8 @@ TEST(stored_and_transient_messages_keep_their_order)
 		send_all(anna, v, 6);
 		is_cstr(bodies(b), "1 2 3 4 5 6 ");
 	}
-	ok(v[0].gid && !v[1].gid && !v[2].gid && v[3].gid == v[0].gid + 1 && v[4].gid == v[3].gid + 1 && !v[5].gid, "stored ones are numbered");
+	ok(v[0].gid && !v[1].gid && !v[2].gid && v[3].gid == v[0].gid + 1 && v[4].gid == v[3].gid + 1 && !v[5].gid,
+	   "stored ones are numbered");
 	is_int(last_gid(), v[4].gid);
 	tap_close(b);
 }
@@ -233,7 +247,8 @@ TEST(unknown_disabled_blocked)
 {
 	struct tap *b = tap_open(BORIS "/r");
 	uint64_t before = last_gid();
-	struct sending v[] = { { .to = "nobody@example.org", .flags = STORED, .body = "x" }, { .to = "gone@example.org", .flags = STORED, .body = "x" },
+	struct sending v[] = { { .to = "nobody@example.org", .flags = STORED, .body = "x" },
+			       { .to = "gone@example.org", .flags = STORED, .body = "x" },
 			       { .to = "nobody@example.org", .body = "x" } };
 
 	tap_present(b, 0, NULL);
@@ -242,13 +257,15 @@ TEST(unknown_disabled_blocked)
 	for (int i = 0; i < 3; i++)
 		is_int(v[i].err, ERR_NOT_FOUND);
 
-	static const char *const entries[] = { "anna@example.org", "anna@example.org/a", "example.org", "anna@example.org/other" };
+	static const char *const entries[] = { "anna@example.org", "anna@example.org/a", "example.org",
+					       "anna@example.org/other" };
 	for (int i = 0; i < 4; i++) {
 		struct txn *t = txn_write(im.store);
 		block_put(t, world_account("boris"), str_c(entries[i]));
 		is_int(txn_commit(t), 0);
 		peer_forget_all();
-		struct sending s[] = { { .to = BORIS, .flags = STORED, .body = "<b>blocked</b>" }, { .to = BORIS "/r", .body = "<b>blocked</b>" } };
+		struct sending s[] = { { .to = BORIS, .flags = STORED, .body = "<b>blocked</b>" },
+				       { .to = BORIS "/r", .body = "<b>blocked</b>" } };
 		send_all(anna, s, 2);
 		is_int(s[0].err, i < 3 ? ERR_FORBIDDEN : 0);
 		is_int(s[1].err, i < 3 ? ERR_FORBIDDEN : 0);
@@ -282,7 +299,8 @@ TEST(d05_resent_message_is_acknowledged_again_and_delivered_once)
 
 TEST(carbons_of_the_sender)
 {
-	struct tap *with = tap_open("anna@example.org/with"), *without = tap_open("anna@example.org/without"), *absent = tap_open("anna@example.org/absent");
+	struct tap *with = tap_open("anna@example.org/with"), *without = tap_open("anna@example.org/without"),
+		   *absent = tap_open("anna@example.org/absent");
 
 	with->s.carbons = absent->s.carbons = anna->s.carbons = true;
 	tap_present(anna, 0, NULL);
@@ -291,10 +309,12 @@ TEST(carbons_of_the_sender)
 	struct tap *all[] = { anna, with, without, absent };
 	for (int i = 0; i < 4; i++)
 		tap_got(all[i]);
-	struct sending v[] = { { .to = BORIS, .flags = STORED, .copy = true, .body = "<b>1</b>" }, { .to = BORIS, .flags = STORED, .body = "<b>2</b>" } };
+	struct sending v[] = { { .to = BORIS, .flags = STORED, .copy = true, .body = "<b>1</b>" },
+			       { .to = BORIS, .flags = STORED, .body = "<b>2</b>" } };
 	send_all(anna, v, 2);
 	char want[200];
-	snprintf(want, sizeof(want), "message+sent chat " ANNA ">" BORIS " #%llu <b>1</b>\n", (unsigned long long)v[0].gid);
+	snprintf(want, sizeof(want), "message+sent chat " ANNA ">" BORIS " #%llu <b>1</b>\n",
+		 (unsigned long long)v[0].gid);
 	is_cstr(tap_got(with), want);
 	is_cstr(tap_got(anna), "");
 	is_cstr(tap_got(without), "");
@@ -327,7 +347,10 @@ TEST(i14_markers_and_retractions_reach_their_own_conversation_only)
 		{ .to = BORIS, .flags = MESSAGE_STORE, .displayed = other, .body = "<x/>" },
 		{ .to = BORIS, .flags = MESSAGE_STORE, .replaces = his, .body = "<x/>" },   /* not hers */
 		{ .to = BORIS, .flags = MESSAGE_STORE, .replaces = other, .body = "<x/>" }, /* not hers, not here */
-		{ .to = "clara@example.org", .flags = MESSAGE_STORE, .replaces = own, .body = "<x/>" }, /* hers, not here */
+		{ .to = "clara@example.org",
+		  .flags = MESSAGE_STORE,
+		  .replaces = own,
+		  .body = "<x/>" }, /* hers, not here */
 		{ .to = BORIS, .flags = MESSAGE_STORE, .replaces = 999999, .displayed = 999999, .body = "<x/>" },
 	};
 	send_all(anna, v, 5);
@@ -353,7 +376,10 @@ TEST(i14_markers_and_retractions_reach_their_own_conversation_only)
 
 TEST(d01_counters_are_in_the_commit_of_the_message)
 {
-	struct sending x = { .to = BORIS, .flags = STORED, .body = "<b>sm</b>", .sm = { .id = "0123456789abcdefghijkl", .counters = { .in = 41, .out_acked = 5 } } };
+	struct sending x = { .to = BORIS,
+			     .flags = STORED,
+			     .body = "<b>sm</b>",
+			     .sm = { .id = "0123456789abcdefghijkl", .counters = { .in = 41, .out_acked = 5 } } };
 	struct sm_rec r;
 	struct sm_counters c = { 0 };
 	struct txn *t = txn_write(im.store);
@@ -486,7 +512,7 @@ static void reload_here(void *arg)
 	for (int i = 0; i < 3; i++)
 		inflight_confirm(r->first->s.user, gids[i]);
 	struct txn *t = txn_write(im.store); /* the writer waits */
-	tap_close_here(r->first);            /* its cursor is on the way to the disk */
+	tap_close_here(r->first);	     /* its cursor is on the way to the disk */
 	tap_open_here(r->second);
 	txn_abort(t);
 	is_int(inflight_cursor(r->second->s.user), gids[2]);

@@ -151,7 +151,9 @@ TEST(plain_connections_move_while_data_flow)
 TEST(tls_connections_move_while_data_flow)
 {
 	struct tls_context *tls = NULL;
-	struct tls_options o = { .data_dir = test_tmpdir(), .domains = (const char *const[]){ "example.org" }, .n_domains = 1 };
+	struct tls_options o = { .data_dir = test_tmpdir(),
+				 .domains = (const char *const[]){ "example.org" },
+				 .n_domains = 1 };
 	require(tls_context_new(&o, &tls, NULL) == 0, "context");
 	move_about(tls);
 	tls_context_unref(tls);

@@ -81,8 +81,15 @@ TEST(another_secret_another_id)
 
 TEST(bad_input)
 {
-	static const char *const bad[] = { "", "0", "123456789abcdef", "123456789abcdef01", "123456789abcdefg", "123456789abcde f",
-					   "-23456789abcdef0", "0x3456789abcdef0", "123456789abcde\xd0\xb0" };
+	static const char *const bad[] = { "",
+					   "0",
+					   "123456789abcdef",
+					   "123456789abcdef01",
+					   "123456789abcdefg",
+					   "123456789abcde f",
+					   "-23456789abcdef0",
+					   "0x3456789abcdef0",
+					   "123456789abcde\xd0\xb0" };
 	uint64_t gid = 99;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)

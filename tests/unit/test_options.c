@@ -41,7 +41,8 @@ TEST(the_least_that_works)
 TEST(the_file_of_the_design)
 {
 	require(parse("data: /var/lib/vestnik\ndomains: [example.org, EXAMPLE.net]\nlisten:\n"
-		      "  - { protocol: xmpp, address: \"127.0.0.1\", port: 5222, tls: starttls }        # starttls | direct | none\n"
+		      "  - { protocol: xmpp, address: \"127.0.0.1\", port: 5222, tls: starttls }        # starttls | "
+		      "direct | none\n"
 		      "  - { protocol: http, address: \"127.0.0.1\", port: 5280, tls: none }\n"
 		      "  - { protocol: xmpp, address: \"::1\", port: 5223, tls: none }\n"
 		      "tls: { certificate: cert.pem, key: key.pem }\nauth: { scram_iterations: 4096 }\n"
@@ -65,7 +66,8 @@ static const struct {
 	{ HEAD, "listen" },
 	{ HEAD "listen: [{ protocol: xmpp, address: \"0.0.0.0\", port: 5222, tls: none }]\n", "loopback" },
 	{ HEAD "listen: [{ protocol: xmpp, port: 5222, tls: none }]\n", "loopback" },
-	{ HEAD "listen: [{ protocol: xmpp, address: \"127.0.0.1.example.org\", port: 5222, tls: none }]\n", "loopback" },
+	{ HEAD "listen: [{ protocol: xmpp, address: \"127.0.0.1.example.org\", port: 5222, tls: none }]\n",
+	  "loopback" },
 	{ HEAD "listen: [{ protocol: xmpp, address: \"::ffff:192.0.2.1\", port: 5222, tls: none }]\n", "loopback" },
 	{ HEAD "listen: [{ protocol: http, port: 5280, tls: starttls }]\n", "STARTTLS" },
 	{ HEAD "listen: [{ protocol: smtp, port: 25 }]\n", "protocol" },
@@ -92,7 +94,8 @@ TEST(mistakes_are_named)
 {
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		int err = parse(bad[i].text);
-		if (!ok(err < 0 && strstr(msg.text, bad[i].says) && !strchr(msg.text, '\n'), "mistake %zu names %s", i, bad[i].says))
+		if (!ok(err < 0 && strstr(msg.text, bad[i].says) && !strchr(msg.text, '\n'), "mistake %zu names %s", i,
+			bad[i].says))
 			diag("%s: '%s'", err ? err_text(err) : "accepted", msg.text);
 	}
 	conf_clear(option_table, &o);
@@ -101,6 +104,7 @@ TEST(mistakes_are_named)
 TEST(a_missing_file)
 {
 	memset(&o, 0, sizeof(o));
-	ok(options_load("/nonexistent/vestnik.yml", &o, &msg) < 0 && strstr(msg.text, "/nonexistent/vestnik.yml"), "names it: %s", msg.text);
+	ok(options_load("/nonexistent/vestnik.yml", &o, &msg) < 0 && strstr(msg.text, "/nonexistent/vestnik.yml"),
+	   "names it: %s", msg.text);
 	conf_clear(option_table, &o);
 }

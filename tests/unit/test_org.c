@@ -15,7 +15,8 @@ static int find(struct str text, const char *part)
 	char *z = str_dup(text);
 	int n = 0;
 
-	for (char *p = z; (p = strstr(p, part)) != NULL; p++) n++;
+	for (char *p = z; (p = strstr(p, part)) != NULL; p++)
+		n++;
 	mem_free(z);
 	return n;
 }
@@ -67,7 +68,8 @@ TEST(csv_files)
 		struct err_msg msg = { "" };
 		int err = org_csv_parse(str_c(files[i].csv), on_row, &r, &msg);
 		const char *got = err ? msg.text : r.name;
-		ok(err == files[i].err && strstr(got, files[i].says) && r.n == files[i].rows, "file %zu: %d, %zu rows, %s", i, err, r.n, got);
+		ok(err == files[i].err && strstr(got, files[i].says) && r.n == files[i].rows,
+		   "file %zu: %d, %zu rows, %s", i, err, r.n, got);
 	}
 }
 
@@ -87,11 +89,11 @@ TEST(csv_field_too_long_names_its_line)
 
 /* ---- import ---- */
 
-#define COMPANY                                                                                                                                   \
-	"1,anna,pw,Anna Petrova,Head office,Director,a@x,,yes\n"                                                                                  \
-	"2,boris,pw,Boris Ivanov,Head office/IT,Engineer,,,no\n"                                                                                  \
-	"3,clara,pw,Clara Zetkin,Head office/IT,Helpdesk,,,no\n"                                                                                  \
-	"4,dora,pw,Dora Branch,Branch/Sales,Seller,,,no\n"                                                                                        \
+#define COMPANY                                                                                                        \
+	"1,anna,pw,Anna Petrova,Head office,Director,a@x,,yes\n"                                                       \
+	"2,boris,pw,Boris Ivanov,Head office/IT,Engineer,,,no\n"                                                       \
+	"3,clara,pw,Clara Zetkin,Head office/IT,Helpdesk,,,no\n"                                                       \
+	"4,dora,pw,Dora Branch,Branch/Sales,Seller,,,no\n"                                                             \
 	"5,emil,pw,Emil Alone,,Guard,,,no\n"
 
 static uint64_t version_in_store(void)
@@ -139,7 +141,10 @@ TEST(second_import_changes_nothing)
 
 TEST(mistakes_name_the_line_and_change_nothing)
 {
-	static const struct { const char *rows, *says; int err; } bad[] = {
+	static const struct {
+		const char *rows, *says;
+		int err;
+	} bad[] = {
 		{ "x,anna,,Anna,,,,,\n", "line 2: id \"x\"", ERR_SYNTAX },
 		{ "1,new,,New,,,,,\n1,newer,,Newer,,,,,\n", "line 3: id 1 is used on line 2", ERR_CONFLICT },
 		{ "1,new,,New,,,,,\n2,NEW,,Newer,,,,,\n", "line 3: login new is on line 2", ERR_CONFLICT },
@@ -177,18 +182,21 @@ static void look_here(void *arg)
 	struct look *l = arg;
 
 	for (int v = 0; v < 5; v++)
-		for (int s = 0; s < 5; s++) l->row[v][s] = org_visible(org_current(), l->id[v], l->id[s]) ? '1' : '0';
+		for (int s = 0; s < 5; s++)
+			l->row[v][s] = org_visible(org_current(), l->id[v], l->id[s]) ? '1' : '0';
 }
 
 TEST(visibility_matrix)
 {
 	struct look l = { .id = { 0 } };
 
-	for (int i = 0; i < 5; i++) l.id[i] = world_account(people[i]);
+	for (int i = 0; i < 5; i++)
+		l.id[i] = world_account(people[i]);
 	for (int policy = VISIBLE_COMPANY; policy <= VISIBLE_DEPARTMENT; policy++) {
 		im.visibility = (enum im_visibility)policy;
 		rig_run(1, look_here, &l);
-		for (int v = 0; v < 5; v++) is_cstr(l.row[v], matrix[policy][v]);
+		for (int v = 0; v < 5; v++)
+			is_cstr(l.row[v], matrix[policy][v]);
 	}
 	im.visibility = VISIBLE_COMPANY;
 }
@@ -216,7 +224,8 @@ static int items_of(struct fake *f, const char *part, char *out_ver)
 
 	rig_run(f->worker, print_here, &p);
 	int n = find(chunk_str(p.c), part);
-	if (out_ver) memcpy(out_ver, p.ver, sizeof p.ver);
+	if (out_ver)
+		memcpy(out_ver, p.ver, sizeof p.ver);
 	chunk_unref(p.c);
 	return n;
 }
@@ -231,7 +240,11 @@ TEST(roster_is_a_view_by_policy)
 	dora = world_login("dora", "d", true, true);
 	is_int(items_of(boris, "<item ", company), 4);
 	is_int(items_of(boris, "jid='boris@", NULL), 0);
-	is_int(items_of(boris, "<item jid='clara@example.org' name='Clara Zetkin' subscription='both'><group>Head office::IT</group></item>", NULL), 1);
+	is_int(items_of(boris,
+			"<item jid='clara@example.org' name='Clara Zetkin' subscription='both'><group>Head "
+			"office::IT</group></item>",
+			NULL),
+	       1);
 	is_int(items_of(boris, "<item jid='emil@example.org' name='Emil Alone' subscription='both'/>", NULL), 1);
 	im.visibility = VISIBLE_DEPARTMENT;
 	is_int(items_of(boris, "<item ", department), 1);
@@ -271,7 +284,9 @@ TEST(own_name_for_a_colleague)
 	gate_init(&p.gate);
 	rig_run(boris->worker, put_here, &p);
 	ok(gate_wait(&p.gate) && p.err == 0, "stored");
-	is_int(find(world_got(boris), "<item jid='clara@example.org' name='Clarissa' subscription='both'><group>Friends</group></item>"), 1);
+	is_int(find(world_got(boris),
+		    "<item jid='clara@example.org' name='Clarissa' subscription='both'><group>Friends</group></item>"),
+	       1);
 	is_int(items_of(boris, "<item ", NULL), 4);
 	is_int(items_of(boris, "jid='clara@", NULL), 1);
 	is_int(items_of(boris, "name='Clarissa'", NULL), 1);
@@ -296,7 +311,9 @@ TEST(new_moved_and_gone_people_are_pushed)
 	is_int(r.disabled, 1);
 	struct str got = world_got(dora);
 	is_int(find(got, "iq set"), 3);
-	is_int(find(got, "<item jid='fedor@example.org' name='Fedor New' subscription='both'><group>Branch::Sales</group></item>"), 1);
+	is_int(find(got, "<item jid='fedor@example.org' name='Fedor New' "
+			 "subscription='both'><group>Branch::Sales</group></item>"),
+	       1);
 	is_int(find(got, "name='Clara Married'"), 1);
 	is_int(find(got, "<item jid='emil@example.org' subscription='remove'/>"), 1);
 	got = world_got(boris);

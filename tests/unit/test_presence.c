@@ -25,7 +25,8 @@ static void look_at(void *ctx, struct str resource, int8_t priority, struct chun
 	struct look *l = ctx;
 	size_t n = strlen(l->text);
 
-	snprintf(l->text + n, sizeof(l->text) - n, "%.*s:%d:%.*s ", STR_ARG(resource), priority, STR_ARG(payload ? chunk_str(payload) : STR("-")));
+	snprintf(l->text + n, sizeof(l->text) - n, "%.*s:%d:%.*s ", STR_ARG(resource), priority,
+		 STR_ARG(payload ? chunk_str(payload) : STR("-")));
 }
 
 static void look_here(void *arg)
@@ -55,7 +56,8 @@ TEST(every_worker_has_the_mirror)
 	mirrored("a:5:<show>away</show> ");
 	tap_present(second, -1, NULL);
 	mirrored("a:5:<show>away</show> c:-1:- ");
-	is_cstr(tap_got(anna), "presence - anna@example.org/a>- #0 <show>away</show>\npresence - anna@example.org/c>- #0 -\n");
+	is_cstr(tap_got(anna),
+		"presence - anna@example.org/a>- #0 <show>away</show>\npresence - anna@example.org/c>- #0 -\n");
 	tap_present(anna, 0, NULL);
 	mirrored("a:0:- c:-1:- ");
 	tap_leave(anna, "<status>home</status>");
@@ -114,7 +116,8 @@ TEST(directed_presence)
 	is_cstr(tap_got(boris), "");
 	is_int(direct("boris@example.org/none", STR("unavailable")), 0);
 	tap_leave(anna, "<status>bye</status>"); /* never broadcast, but he was told */
-	is_cstr(tap_got(boris), "presence unavailable anna@example.org/a>boris@example.org/b #0 <status>bye</status>\n");
+	is_cstr(tap_got(boris),
+		"presence unavailable anna@example.org/a>boris@example.org/b #0 <status>bye</status>\n");
 	tap_leave(anna, NULL);
 	is_cstr(tap_got(boris), ""); /* once */
 

@@ -183,8 +183,14 @@ struct sent {
 static int append(struct txn *t, void *ctx)
 {
 	struct sent *sent = ctx;
-	struct message_rec m = { .conv = 7, .author = 1, .recipient = 2, .flags = MESSAGE_STORE, .from = STR("a@x/r"), .to = STR("b@x"),
-				 .origin_id = STR("the same"), .payload = STR("<body>one</body>") };
+	struct message_rec m = { .conv = 7,
+				 .author = 1,
+				 .recipient = 2,
+				 .flags = MESSAGE_STORE,
+				 .from = STR("a@x/r"),
+				 .to = STR("b@x"),
+				 .origin_id = STR("the same"),
+				 .payload = STR("<body>one</body>") };
 
 	sent->err = message_append(t, &m, 1000000, 100);
 	sent->gid = m.gid;

@@ -11,8 +11,15 @@
 #include "tests/lib/world.h"
 #include "server/im/peer.h"
 
-static const char *const names[ROSTER_STATES] = { "None", "None + Pending Out", "None + Pending In", "None + Pending Out+In", "To", "To + Pending In",
-						  "From", "From + Pending Out", "Both" };
+static const char *const names[ROSTER_STATES] = { "None",
+						  "None + Pending Out",
+						  "None + Pending In",
+						  "None + Pending Out+In",
+						  "To",
+						  "To + Pending In",
+						  "From",
+						  "From + Pending Out",
+						  "Both" };
 /* Columns in the order of names: "+" passes, "-" does not, "!" is answered by the server; then the new state, "=" no change. Copied row by row from the RFC's
  * tables, in another form than the code's. */
 static const struct {
@@ -20,23 +27,38 @@ static const struct {
 	enum roster_stanza stanza;
 	const char *row[ROSTER_STATES];
 } rfc[] = {
-	{ true, ROSTER_SUBSCRIBE, { "+None + Pending Out", "+=", "+None + Pending Out+In", "+=", "+=", "+=", "+From + Pending Out", "+=", "+=" } },
-	{ true, ROSTER_UNSUBSCRIBE, { "+=", "+None", "+=", "+None + Pending In", "+None", "+None + Pending In", "+=", "+From", "+From" } },
+	{ true,
+	  ROSTER_SUBSCRIBE,
+	  { "+None + Pending Out", "+=", "+None + Pending Out+In", "+=", "+=", "+=", "+From + Pending Out",
+	    "+=", "+=" } },
+	{ true,
+	  ROSTER_UNSUBSCRIBE,
+	  { "+=", "+None", "+=", "+None + Pending In", "+None", "+None + Pending In", "+=", "+From", "+From" } },
 	{ true, ROSTER_SUBSCRIBED, { "-=", "-=", "+From", "+From + Pending Out", "-=", "+Both", "-=", "-=", "-=" } },
-	{ true, ROSTER_UNSUBSCRIBED, { "-=", "-=", "+None", "+None + Pending Out", "-=", "+To", "+None", "+None + Pending Out", "+To" } },
-	{ false, ROSTER_SUBSCRIBE, { "+None + Pending In", "+None + Pending Out+In", "-=", "-=", "+To + Pending In", "-=", "!=", "!=", "!=" } },
-	{ false, ROSTER_UNSUBSCRIBE, { "-=", "-=", "+None", "+None + Pending Out", "-=", "+To", "+None", "+None + Pending Out", "+To" } },
+	{ true,
+	  ROSTER_UNSUBSCRIBED,
+	  { "-=", "-=", "+None", "+None + Pending Out", "-=", "+To", "+None", "+None + Pending Out", "+To" } },
+	{ false,
+	  ROSTER_SUBSCRIBE,
+	  { "+None + Pending In", "+None + Pending Out+In", "-=", "-=", "+To + Pending In", "-=", "!=", "!=", "!=" } },
+	{ false,
+	  ROSTER_UNSUBSCRIBE,
+	  { "-=", "-=", "+None", "+None + Pending Out", "-=", "+To", "+None", "+None + Pending Out", "+To" } },
 	{ false, ROSTER_SUBSCRIBED, { "-=", "+To", "-=", "+To + Pending In", "-=", "-=", "-=", "+Both", "-=" } },
-	{ false, ROSTER_UNSUBSCRIBED, { "-=", "+None", "-=", "+None + Pending In", "+None", "+None + Pending In", "-=", "+From", "+From" } },
+	{ false,
+	  ROSTER_UNSUBSCRIBED,
+	  { "-=", "+None", "-=", "+None + Pending In", "+None", "+None + Pending In", "-=", "+From", "+From" } },
 };
 
 TEST(states_as_in_appendix_a)
 {
 	for (size_t r = 0; r < sizeof rfc / sizeof *rfc; r++)
 		for (int s = 0; s < ROSTER_STATES; s++) {
-			const struct roster_step *step = &(rfc[r].outbound ? roster_outbound : roster_inbound)[rfc[r].stanza][s];
+			const struct roster_step *step =
+				&(rfc[r].outbound ? roster_outbound : roster_inbound)[rfc[r].stanza][s];
 			const char *want = rfc[r].row[s], *next = strcmp(want + 1, "=") == 0 ? names[s] : want + 1;
-			ok(strcmp(names[step->next], next) == 0 && step->pass == (*want == '+') && step->answer == (*want == '!'),
+			ok(strcmp(names[step->next], next) == 0 && step->pass == (*want == '+') &&
+				   step->answer == (*want == '!'),
 			   "%s %.*s in state %s (RFC 6121 appendix A)", rfc[r].outbound ? "outbound" : "inbound",
 			   STR_ARG(roster_stanza_type(rfc[r].stanza)), names[s]);
 		}
@@ -79,22 +101,29 @@ static void act_here(void *arg)
 	struct arena *arena = arena_new(1024);
 	struct jid to;
 
-	if (jid_parse(arena, str_c(a->to), &to)) acted(a, ERR_SYNTAX);
-	else if (!strcmp(a->type, "remove")) roster_remove(&a->f->s, &to, acted, a);
+	if (jid_parse(arena, str_c(a->to), &to))
+		acted(a, ERR_SYNTAX);
+	else if (!strcmp(a->type, "remove"))
+		roster_remove(&a->f->s, &to, acted, a);
 	else if (!strcmp(a->type, "put")) {
-		struct roster_item i = { .jid = to.full, .name = a->name, .groups = a->group.n > 0, .group = { a->group } };
+		struct roster_item i = {
+			.jid = to.full, .name = a->name, .groups = a->group.n > 0, .group = { a->group }
+		};
 		roster_put(&a->f->s, &to, &i, acted, a);
-	} else roster_subscription(&a->f->s, &to, str_c(a->type), STR("id1"), a->payload, acted, a);
+	} else
+		roster_subscription(&a->f->s, &to, str_c(a->type), STR("id1"), a->payload, acted, a);
 	arena_free(arena);
 }
 
-static int act_full(struct fake *f, const char *type, const char *to, struct str name, struct str group, struct chunk *payload)
+static int act_full(struct fake *f, const char *type, const char *to, struct str name, struct str group,
+		    struct chunk *payload)
 {
 	struct act a = { .f = f, .to = to, .type = type, .name = name, .group = group, .payload = payload };
 
 	gate_init(&a.gate);
 	rig_run(f->worker, act_here, &a);
-	if (!gate_wait(&a.gate)) return ERR_TIMEOUT;
+	if (!gate_wait(&a.gate))
+		return ERR_TIMEOUT;
 	world_settle();
 	return a.err;
 }
@@ -109,7 +138,8 @@ static int find(struct str text, const char *part)
 	char *z = str_dup(text);
 	int n = 0;
 
-	for (char *p = z; (p = strstr(p, part)) != NULL; p++) n++;
+	for (char *p = z; (p = strstr(p, part)) != NULL; p++)
+		n++;
 	mem_free(z);
 	return n;
 }
@@ -121,9 +151,11 @@ static void state_of(const char *owner, const char *contact, struct roster_item 
 	static struct arena *kept;
 	struct txn *t = im_read();
 
-	if (kept) arena_free(kept);
+	if (kept)
+		arena_free(kept);
 	kept = NULL;
-	if (roster_item_get(t, world_account(owner), str_c(contact), out)) *out = (struct roster_item){ .listed = false };
+	if (roster_item_get(t, world_account(owner), str_c(contact), out))
+		*out = (struct roster_item){ .listed = false };
 	txn_commit(t);
 }
 
@@ -153,7 +185,8 @@ TEST(request_and_answer_change_both_sides_in_one_commit)
 	is_str(world_got(juliet), STR("")); /* A.3.1: a repeated request is not delivered again */
 	is_int(act(juliet, "subscribed", "romeo@example.org"), 0);
 	got = world_got(romeo);
-	is_int(find(got, "presence subscribed juliet@example.org -\niq set - <query"), 1); /* 3.1.6: first the stanza, then the push */
+	is_int(find(got, "presence subscribed juliet@example.org -\niq set - <query"),
+	       1); /* 3.1.6: first the stanza, then the push */
 	is_int(find(got, "subscription='to'"), 1);
 	is_int(find(got, "presence - juliet@example.org/j"), 1);
 	is_int(find(world_got(juliet), "subscription='from'"), 1);
@@ -219,7 +252,8 @@ TEST(request_waits_with_its_payload_for_the_next_login)
 	memset(big, 'x', 40000);
 	c = chunk_of(str_of(big, 40000));
 	is_int(act(romeo, "unsubscribe", "tybalt@example.org"), 0);
-	is_int(act_full(romeo, "subscribe", "tybalt@example.org", STR_NONE, STR_NONE, c), 0); /* too large to keep: kept without */
+	is_int(act_full(romeo, "subscribe", "tybalt@example.org", STR_NONE, STR_NONE, c),
+	       0); /* too large to keep: kept without */
 	chunk_unref(c);
 	mem_free(big);
 	struct fake *tybalt = world_login("tybalt", "t", true, true);

@@ -52,7 +52,8 @@ TEST(notify_by_path_and_abstract_name)
 	notify(name, abstract, strlen(name), "STOPPING=1", got, sizeof(got));
 	is_cstr(got, "STOPPING=1");
 	notify(name, abstract, strlen(name), "RELOADING=1", got, sizeof(got));
-	ok(strncmp(got, "RELOADING=1\nMONOTONIC_USEC=", 27) == 0 && strtoull(got + 27, NULL, 10) > 0, "with its time: %s", got + 12);
+	ok(strncmp(got, "RELOADING=1\nMONOTONIC_USEC=", 27) == 0 && strtoull(got + 27, NULL, 10) > 0,
+	   "with its time: %s", got + 12);
 	service_notify("READY=1"); /* nobody asked: nothing happens */
 }
 

@@ -34,7 +34,8 @@ static int append(struct store *s, struct message_rec *m, uint64_t now_us)
 	return err ? err : end;
 }
 
-static uint64_t said(struct store *s, uint32_t author, uint32_t recipient, const char *origin, uint64_t now_us, int want)
+static uint64_t said(struct store *s, uint32_t author, uint32_t recipient, const char *origin, uint64_t now_us,
+		     int want)
 {
 	struct message_rec m = of(author, recipient, origin);
 
@@ -132,7 +133,7 @@ BOTH(d05_same_origin_id_is_stored_once)
 	is_int(said(s, ANNA, BORIS, NULL, T0 + 1, 0), 4);
 	is_int(said(s, BORIS, ANNA, "x", T0 + 1, 0), 5); /* another sender */
 	is_int(said(s, ANNA, CLARA, "x", T0 + 1, 0), 6); /* another conversation */
-	message_caches_drop();                           /* a restart */
+	message_caches_drop();				 /* a restart */
 	is_int(said(s, ANNA, CLARA, "x", T0 + 2, ERR_EXISTS), 6);
 	is_int(said(s, ANNA, BORIS, "x", T0 + 2, ERR_EXISTS), 1);
 	is_int(said(s, BORIS, ANNA, "x", T0 + 2, ERR_EXISTS), 5);
@@ -281,8 +282,8 @@ static const char *walk(struct txn *t, uint32_t account, uint64_t conv, uint64_t
 	out[0] = 0;
 	log_scan_open(&ls, t, account, conv, from, reverse);
 	while (log_scan_next(&ls, &e))
-		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%llu:%u%s", n ? " " : "", (unsigned long long)e.gid, e.peer,
-				      e.flags & MESSAGE_INCOMING ? "<" : "");
+		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%llu:%u%s", n ? " " : "", (unsigned long long)e.gid,
+				      e.peer, e.flags & MESSAGE_INCOMING ? "<" : "");
 	log_scan_close(&ls);
 	return out;
 }
@@ -290,8 +291,10 @@ static const char *walk(struct txn *t, uint32_t account, uint64_t conv, uint64_t
 /* 1 A>B, 2 B>A, 3 A>C, 4 A>B, 5 C>B, 6 B>A, 7 A>A */
 static void small_world(struct store *s)
 {
-	static const struct { uint32_t from, to; } v[] = { { ANNA, BORIS }, { BORIS, ANNA }, { ANNA, CLARA }, { ANNA, BORIS },
-							   { CLARA, BORIS }, { BORIS, ANNA }, { ANNA, ANNA } };
+	static const struct {
+		uint32_t from, to;
+	} v[] = { { ANNA, BORIS },  { BORIS, ANNA }, { ANNA, CLARA }, { ANNA, BORIS },
+		  { CLARA, BORIS }, { BORIS, ANNA }, { ANNA, ANNA } };
 
 	message_caches_drop();
 	for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++)
@@ -387,7 +390,8 @@ BOTH(cursor_forward_only)
 BOTH(find_by_either_id)
 {
 	message_caches_drop();
-	struct message_rec a = of(ANNA, BORIS, "origin"), b = of(BORIS, ANNA, "origin"), c = of(ANNA, BORIS, NULL), d = of(ANNA, BORIS, NULL);
+	struct message_rec a = of(ANNA, BORIS, "origin"), b = of(BORIS, ANNA, "origin"), c = of(ANNA, BORIS, NULL),
+			   d = of(ANNA, BORIS, NULL);
 
 	a.id = STR("attr");
 	c.id = STR("twice");

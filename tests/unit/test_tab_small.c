@@ -15,8 +15,12 @@
 BOTH(sm_round_trip)
 {
 	static const int8_t priorities[] = { -128, -1, 0, 1, 127 };
-	struct sm_rec r = { .account = 7, .credentials_epoch = 3, .full_jid = STR("a@example.org/r"), .expires_ms = 1234567890123,
-			    .presence = STR("<show>away</show>") }, got;
+	struct sm_rec r = { .account = 7,
+			    .credentials_epoch = 3,
+			    .full_jid = STR("a@example.org/r"),
+			    .expires_ms = 1234567890123,
+			    .presence = STR("<show>away</show>") },
+		      got;
 	struct sm_counters c = { .in = UINT32_MAX, .out_acked = 5, .seen_ms = 99 }, gc;
 	struct str queue;
 	struct txn *t = txn_write(s);
@@ -31,8 +35,9 @@ BOTH(sm_round_trip)
 			r.priority = priorities[p];
 			sm_put(t, STR(ID1), &r);
 			is_int(sm_get(t, STR(ID1), &got, &gc, NULL), 0);
-			ok(got.carbons == r.carbons && got.is_admin == r.is_admin && got.wants_roster == r.wants_roster &&
-				   got.available == r.available && got.priority == r.priority,
+			ok(got.carbons == r.carbons && got.is_admin == r.is_admin &&
+				   got.wants_roster == r.wants_roster && got.available == r.available &&
+				   got.priority == r.priority,
 			   "flags %u priority %d", flags, r.priority);
 		}
 	is_int(gc.in, 0);
@@ -167,7 +172,8 @@ static bool list_dept(void *ctx, const struct org_dept_rec *d)
 {
 	struct listing *l = ctx;
 
-	l->n += (size_t)snprintf(l->text + l->n, sizeof(l->text) - l->n, "%u<%u:%.*s ", d->id, d->parent, STR_ARG(d->name));
+	l->n += (size_t)snprintf(l->text + l->n, sizeof(l->text) - l->n, "%u<%u:%.*s ", d->id, d->parent,
+				 STR_ARG(d->name));
 	return --l->stop_after != 0;
 }
 
@@ -175,8 +181,8 @@ static bool list_person(void *ctx, const struct org_person_rec *p)
 {
 	struct listing *l = ctx;
 
-	l->n += (size_t)snprintf(l->text + l->n, sizeof(l->text) - l->n, "%u=%llu/%u%s:%.*s ", p->account, (unsigned long long)p->number, p->dept,
-				 p->head ? "!" : "", STR_ARG(p->full_name));
+	l->n += (size_t)snprintf(l->text + l->n, sizeof(l->text) - l->n, "%u=%llu/%u%s:%.*s ", p->account,
+				 (unsigned long long)p->number, p->dept, p->head ? "!" : "", STR_ARG(p->full_name));
 	return --l->stop_after != 0;
 }
 
@@ -224,8 +230,15 @@ BOTH(org_departments)
 BOTH(org_people)
 {
 	struct str d = STR("example.org");
-	struct org_person_rec p = { .account = 70000, .number = 1ull << 40, .dept = 3, .head = true, .full_name = STR("Борис"),
-				    .position = STR("Chief"), .email = STR("b@example.org"), .phone = STR("+7 1") }, got;
+	struct org_person_rec p = { .account = 70000,
+				    .number = 1ull << 40,
+				    .dept = 3,
+				    .head = true,
+				    .full_name = STR("Борис"),
+				    .position = STR("Chief"),
+				    .email = STR("b@example.org"),
+				    .phone = STR("+7 1") },
+			      got;
 	struct txn *t = txn_write(s);
 
 	is_int(org_person_get(t, d, 70000, &got), ERR_NOT_FOUND);
@@ -278,7 +291,8 @@ BOTH(block_list)
 	block_put(t, 1, STR("b@example.org"));
 	block_put(t, 2, STR("spam.example"));
 	ok(block_any(t, 1) && block_any(t, 2) && !block_any(t, 3), "who has a list");
-	ok(block_get(t, 1, STR("b@example.org")) && !block_get(t, 1, STR("a@example.org")) && !block_get(t, 2, STR("b@example.org")),
+	ok(block_get(t, 1, STR("b@example.org")) && !block_get(t, 1, STR("a@example.org")) &&
+		   !block_get(t, 2, STR("b@example.org")),
 	   "exact texts of one account");
 	block_each(t, 1, list_jid, &l);
 	is_cstr(l.text, "a@example.org/x b@example.org ");

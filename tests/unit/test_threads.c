@@ -63,7 +63,9 @@ static void send_some(struct deferred *def)
 	for (int i = 0; i < 100 && d->sent < MESSAGES; i++, d->sent++) {
 		for (unsigned to = 0; to < WORKERS; to++) {
 			struct letter *l = NEW(struct letter);
-			*l = (struct letter){ .mail = { .deliver = on_letter }, .from = (unsigned)threads_self(), .seq = d->sent };
+			*l = (struct letter){ .mail = { .deliver = on_letter },
+					      .from = (unsigned)threads_self(),
+					      .seq = d->sent };
 			threads_post(to, &l->mail);
 		}
 	}

@@ -106,7 +106,8 @@ static void list_san(X509 *c, char *out, size_t size)
 	for (int i = 0; i < sk_GENERAL_NAME_num(san); i++) {
 		const GENERAL_NAME *g = sk_GENERAL_NAME_value(san, i);
 		if (g->type == GEN_DNS)
-			n += (size_t)snprintf(out + n, size - n, "%s ", (const char *)ASN1_STRING_get0_data(g->d.dNSName));
+			n += (size_t)snprintf(out + n, size - n, "%s ",
+					      (const char *)ASN1_STRING_get0_data(g->d.dNSName));
 		else
 			n += (size_t)snprintf(out + n, size - n, "ip%d ", ASN1_STRING_length(g->d.ip));
 	}
@@ -252,8 +253,14 @@ static void answer_world(struct conn *c, const char *data, size_t n)
 TEST(direct_tls_with_alpn)
 {
 	/* XEP-0368: "xmpp-client" or nothing; a client that offers only others is refused. */
-	struct { const char *alpn; bool good; int selected; } cases[] = { { "\x0bxmpp-client", true, 11 },
-		{ "\x08http/1.1\x0bxmpp-client", true, 11 }, { "\x08http/1.1", false, 0 }, { NULL, true, 0 } };
+	struct {
+		const char *alpn;
+		bool good;
+		int selected;
+	} cases[] = { { "\x0bxmpp-client", true, 11 },
+		      { "\x08http/1.1\x0bxmpp-client", true, 11 },
+		      { "\x08http/1.1", false, 0 },
+		      { NULL, true, 0 } };
 	make_pair("direct", -DAY, YEAR);
 	struct tls_options o = pair_options("direct", "direct");
 	o.alpn_xmpp = true;
@@ -304,7 +311,9 @@ static void upgrade(struct conn *c, const char *data, size_t n)
 TEST(starttls_upgrades)
 {
 	bool answered = false;
-	struct tls_client client = { .preface = STARTTLS, .proceed = sizeof(PROCEED) - 1, .script = say_hello, .arg = &answered };
+	struct tls_client client = {
+		.preface = STARTTLS, .proceed = sizeof(PROCEED) - 1, .script = say_hello, .arg = &answered
+	};
 	starttls_context = good_context("starttls");
 	on_data_hook = upgrade;
 	begin(&client, NULL);
@@ -391,7 +400,6 @@ TEST(old_versions_and_renegotiation_are_refused)
 	ok(renegotiated != 1, "no renegotiation");
 	tls_context_unref(tls);
 }
-
 
 TEST(a_handshake_has_a_time_limit)
 {
@@ -490,7 +498,8 @@ TEST(small_pieces_of_a_turn_share_a_record)
 	got_want = 4;
 	ok(run_until(got_enough, PLENTY_MS), "the client has it");
 	uint64_t sent = conn_tx_total(conn) - before;
-	ok(sent > SMALL * SMALL_BYTES && sent < SMALL * SMALL_BYTES + 60, "%u bytes of ciphertext for %u", (unsigned)sent, SMALL * SMALL_BYTES);
+	ok(sent > SMALL * SMALL_BYTES && sent < SMALL * SMALL_BYTES + 60, "%u bytes of ciphertext for %u",
+	   (unsigned)sent, SMALL * SMALL_BYTES);
 	is_int(conn_tx_confirmed(conn), conn_tx_total(conn));
 	end(&client);
 	ok(good, "whole");
@@ -537,7 +546,8 @@ TEST(reload_keeps_old_connections)
 {
 	bool answered = false, answered_new = false;
 	struct tls_context *old = good_context("before");
-	struct tls_client client = { .script = say_hello, .arg = &answered }, second = { .script = say_hello, .arg = &answered_new };
+	struct tls_client client = { .script = say_hello, .arg = &answered },
+			  second = { .script = say_hello, .arg = &answered_new };
 	begin(&client, old);
 	ok(run_until(is_secure, PLENTY_MS), "secure with the old certificate");
 	struct tls_context *new = good_context("after");
@@ -577,7 +587,8 @@ static void take_bindings(struct conn *c)
 static void client_bindings(struct tls_client *c)
 {
 	struct bindings *b = c->arg;
-	SSL_export_keying_material(c->ssl, b->exporter, 32, "EXPORTER-Channel-Binding", 24, (const unsigned char *)"", 0, 1);
+	SSL_export_keying_material(c->ssl, b->exporter, 32, "EXPORTER-Channel-Binding", 24, (const unsigned char *)"",
+				   0, 1);
 	X509_digest(SSL_get0_peer_certificate(c->ssl), EVP_sha256(), b->end_point, &b->end_point_n);
 }
 
@@ -604,8 +615,11 @@ TEST(channel_bindings_agree_with_the_client)
 TEST(end_point_hash_follows_the_signature)
 {
 	/* RFC 5929 4.1: SHA-1 signatures count as SHA-256, SHA-512 stays; Ed25519 has no such hash. */
-	struct { const char *alg; const EVP_MD *md; int want; } cases[] = { { "EC", EVP_sha1(), 32 }, { "EC", EVP_sha512(), 64 },
-		{ "ED25519", NULL, ERR_UNSUPPORTED } };
+	struct {
+		const char *alg;
+		const EVP_MD *md;
+		int want;
+	} cases[] = { { "EC", EVP_sha1(), 32 }, { "EC", EVP_sha512(), 64 }, { "ED25519", NULL, ERR_UNSUPPORTED } };
 	for (size_t i = 0; i < 3; i++) {
 		EVP_PKEY *k = strcmp(cases[i].alg, "EC") == 0 ? new_key() : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 		X509 *c = make_cert(k, "ep", -DAY, YEAR, NULL, NULL, NULL);
