@@ -22,6 +22,7 @@ struct outgoing {
 	uint64_t gid;                /* number in the store: gets a stanza-id and counts for the delivered cursor; 0: transient */
 	struct str by;               /* whose archive the stanza-id belongs to (bare JID) */
 	uint64_t delay_ms;           /* wall clock: adds a delay stamp (XEP-0203); 0: none */
+	bool may_wait;               /* nobody waits for it: some milliseconds, to share a write with others (presence of others) */
 	bool hold_while_inactive;    /* CSI (XEP-0352): may wait, newest per sender wins (presence) or be dropped (chat state) */
 };
 

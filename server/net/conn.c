@@ -30,7 +30,8 @@ enum {
 	FLUSH_BEFORE_CLOSE_MS = 5000,
 	LINGER_MS = 3000,
 	RATE_LOG_MS = 60000,
-	DISCARD_MAX = 4 << 20, /* of a peer that goes on sending while we close */
+	DISCARD_MAX = 4 << 20,     /* of a peer that goes on sending while we close */
+	LATER_BYTES = 16384,       /* then output that may wait is worth a system call */
 };
 
 static atomic_uint_fast64_t last_id, open_count;
@@ -367,6 +368,19 @@ int conn_write(struct conn *c, struct str s)
 int conn_write_chunk(struct conn *c, struct chunk *k, size_t off, size_t n)
 {
 	return c->state == CONN_OPEN ? queued(c, outq_add_chunk(&c->out, k, off, n)) : ERR_CLOSED;
+}
+
+int conn_write_later(struct conn *c, struct str s)
+{
+	if (!c->loop || c->out.bytes + s.n >= LATER_BYTES)
+		return conn_write(c, s);
+	if (c->state != CONN_OPEN)
+		return ERR_CLOSED;
+	int rc = outq_add(&c->out, s);
+	if (rc < 0)
+		return queued(c, rc);
+	loop_later(c->loop, &c->turn);
+	return 0;
 }
 
 void conn_set_output_max(struct conn *c, size_t max_bytes)

@@ -32,6 +32,9 @@ void conn_set_user(struct conn *c, const struct conn_events *ev, void *user);
  * on_data pauses until the queue is half empty; the caller decides (detach the session, close). ERR_CLOSED after close. */
 int conn_write(struct conn *c, struct str s);
 int conn_write_chunk(struct conn *c, struct chunk *k, size_t off, size_t n);
+/* conn_write of what nobody waits for: it may stay queued for LOOP_LATER_MS, so that more of it shares one system call. Whatever else makes the
+ * connection flush, or 16 KiB together, takes it along in its place. */
+int conn_write_later(struct conn *c, struct str s);
 /* Sets the maximum of queued bytes. */
 void conn_set_output_max(struct conn *c, size_t max_bytes);
 size_t conn_queued(const struct conn *c);

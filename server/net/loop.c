@@ -32,6 +32,8 @@ struct loop {
 	struct heap timers;
 	bool firing;
 	struct list deferred;
+	struct list later;       /* struct deferred that may wait for later_timer */
+	struct timer later_timer;
 	bool (*mail_take)(void *ctx);
 	bool (*mail_waiting)(void *ctx);
 	void *mail_ctx;
@@ -50,6 +52,14 @@ static void on_wake(struct watch *w, uint32_t events)
 	(void)n; /* EAGAIN: somebody read it before; nothing depends on the number */
 }
 
+/* What waited runs before this turn ends. */
+static void run_later(struct timer *t)
+{
+	struct loop *l = list_entry(t, struct loop, later_timer);
+	while (!list_empty(&l->later))
+		loop_defer(l, list_entry(l->later.next, struct deferred, link));
+}
+
 struct loop *loop_new(void)
 {
 	struct loop *l = NEW(struct loop);
@@ -57,6 +67,8 @@ struct loop *loop_new(void)
 	l->wake = (struct watch){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .ready = on_wake };
 	heap_init(&l->timers);
 	list_init(&l->deferred);
+	list_init(&l->later);
+	l->later_timer.fire = run_later;
 	l->now_ms = clock_mono_ms();
 	if (l->epoll_fd >= 0 && l->wake.fd >= 0 && loop_watch(l, &l->wake, EPOLLIN) == 0)
 		return l;
@@ -70,6 +82,7 @@ void loop_free(struct loop *l)
 		return;
 	if (self == l)
 		self = NULL;
+	run_later(&l->later_timer);
 	while (!list_empty(&l->deferred))
 		list_del(l->deferred.next);
 	heap_clear(&l->timers);
@@ -261,14 +274,29 @@ void loop_defer(struct loop *l, struct deferred *d)
 {
 	if (!d->link.next)
 		list_init(&d->link);
+	if (d->later)
+		loop_undefer(d);
 	if (list_empty(&d->link))
 		list_add(&l->deferred, &d->link);
+}
+
+void loop_later(struct loop *l, struct deferred *d)
+{
+	if (!d->link.next)
+		list_init(&d->link);
+	if (!list_empty(&d->link))
+		return;
+	if (list_empty(&l->later))
+		loop_timer(l, &l->later_timer, LOOP_LATER_MS);
+	d->later = true;
+	list_add(&l->later, &d->link);
 }
 
 void loop_undefer(struct deferred *d)
 {
 	if (d->link.next)
 		list_del(&d->link);
+	d->later = false;
 }
 
 void loop_set_mail(struct loop *l, bool (*take)(void *ctx), bool (*waiting)(void *ctx), void *ctx)

@@ -21,6 +21,7 @@ struct timer {
 struct deferred {
 	struct list link; /* zeroed or list_init'ed before first use */
 	void (*run)(struct deferred *d);
+	bool later;       /* the loop's: queued by loop_later */
 };
 
 /* Sizes of the two buffers that every loop lends to its connections. */
@@ -54,6 +55,10 @@ void loop_timer(struct loop *l, struct timer *t, uint64_t delay_ms);
 void loop_timer_cancel(struct loop *l, struct timer *t);
 /* Runs d before the loop sleeps this turn; harmless when queued already. */
 void loop_defer(struct loop *l, struct deferred *d);
+/* Runs d before the loop sleeps, at most LOOP_LATER_MS from now, together with everything else that may wait; loop_defer makes it this turn. Harmless
+ * when queued already. */
+enum { LOOP_LATER_MS = 20 };
+void loop_later(struct loop *l, struct deferred *d);
 void loop_undefer(struct deferred *d);
 /* Wakes the loop if it sleeps or is about to, else does nothing. Any thread. */
 void loop_wake(struct loop *l);

@@ -17,9 +17,10 @@
 
 #define CONFIRM_EVERY 64 /* entries after which TCP is asked without waiting for the timer */
 #define CONFIRM_MS 1000
+#define JOIN_MAX 1024        /* a payload up to this size is copied: one piece of output instead of three */
 
 static const char *const kind_names[] = { "message", "presence", "iq" };
-static _Thread_local struct buf head_buf, tail_buf;
+static _Thread_local struct buf head_buf, tail_buf, joined;
 
 /* ---- printing ---- */
 
@@ -27,12 +28,14 @@ void xsessions_thread_init(void)
 {
 	buf_init(&head_buf, 65536);
 	buf_init(&tail_buf, 65536);
+	buf_init(&joined, 2 * 65536 + JOIN_MAX);
 }
 
 void xsessions_thread_fini(void)
 {
 	buf_clear(&head_buf);
 	buf_clear(&tail_buf);
+	buf_clear(&joined);
 }
 
 static void print_start(struct buf *b, const struct outgoing *o, struct str to)
@@ -199,18 +202,23 @@ void xsession_confirm(struct xsession *xs)
 	ask_tcp(xs);
 }
 
-static void write_parts(struct xsession *xs, struct str head, struct chunk *payload, struct str tail)
+static void write_parts(struct stream *st, struct str head, struct chunk *payload, struct str tail, bool may_wait)
 {
-	struct stream *st = xs->stream;
-
-	if (!st)
+	if (payload && payload->n > JOIN_MAX) {
+		stream_send(st, head);
+		stream_send_chunk(st, payload);
+		stream_send(st, tail);
 		return;
-	stream_send(st, head);
-	stream_send_chunk(st, payload);
-	stream_send(st, tail);
+	}
+	buf_reset(&joined);
+	buf_str_add(&joined, head);
+	buf_str_add(&joined, chunk_str(payload));
+	buf_str_add(&joined, tail);
+	if (may_wait) stream_send_later(st, buf_str(&joined));
+	else stream_send(st, buf_str(&joined));
 }
 
-void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid)
+void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid, bool may_wait)
 {
 	const struct limits *l = limits();
 
@@ -221,9 +229,10 @@ void xsession_write(struct xsession *xs, struct str head, struct chunk *payload,
 			loop_timer(loop_self(), &xs->expire, CONFIRM_MS);
 		}
 	}
-	if (xs->sm && xs->stream)
-		loop_defer(loop_self(), &xs->stream->turn); /* <r/> before the loop sleeps */
-	write_parts(xs, head, payload, tail);
+	if (xs->stream) {
+		if (xs->sm) (may_wait ? loop_later : loop_defer)(loop_self(), &xs->stream->turn); /* <r/>, before the connection flushes */
+		write_parts(xs->stream, head, payload, tail, may_wait);
+	}
 	if (!xs->stream && xs->out.n > l->sm_queue) { /* nobody there to read it: what is stored waits in the log */
 		limit_hit_log("sm_queue", xs->s.jid.full.p);
 		loop_timer(loop_self(), &xs->expire,
@@ -238,11 +247,9 @@ static void send_outgoing(struct session *s, const struct outgoing *o)
 	if (xs->dying)
 		return;
 	print_outgoing(xs, o);
-	if (s->inactive && csi_hold(xs, o, buf_str(&head_buf), buf_str(&tail_buf)))
-		return;
-	if (s->inactive && xs->held)
-		csi_flush(xs);
-	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), o->carbon == CARBON_SENT ? 0 : o->gid);
+	if (s->inactive && csi_hold(xs, o, buf_str(&head_buf), buf_str(&tail_buf))) return;
+	if (s->inactive && xs->held) csi_flush(xs);
+	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), o->carbon == CARBON_SENT ? 0 : o->gid, o->may_wait);
 }
 
 /* ---- ending ---- */

@@ -88,8 +88,8 @@ void csi_flush(struct xsession *xs);
 /* True when the stanza was kept back. csi.c */
 bool csi_hold(struct xsession *xs, const struct outgoing *o, struct str head, struct str tail);
 void csi_free(struct xsession *xs);
-/* Writes one printed stanza and keeps it until confirmed. */
-void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid);
+/* Writes one printed stanza and keeps it until confirmed. may_wait: it need not go out at once. */
+void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid, bool may_wait);
 
 /* sm.c (XEP-0198) */
 void sm_element(struct stream *st, struct node *n);        /* r, a, enable in a session */

@@ -218,6 +218,12 @@ void stream_send(struct stream *st, struct str bytes)
 		too_slow(st);
 }
 
+void stream_send_later(struct stream *st, struct str bytes)
+{
+	if (conn_is_closing(st->conn)) return;
+	if (conn_write_later(st->conn, bytes) == ERR_LIMIT || stays_above_limit(st)) too_slow(st);
+}
+
 void stream_send_chunk(struct stream *st, struct chunk *c)
 {
 	if (c && !conn_is_closing(st->conn) && conn_write_chunk(st->conn, c, 0, c->n) == ERR_LIMIT)

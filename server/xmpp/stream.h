@@ -65,6 +65,8 @@ void stream_send_node(struct stream *st, const struct node *n);
 /* Queues bytes that are complete elements. */
 void stream_send(struct stream *st, struct str bytes);
 void stream_send_chunk(struct stream *st, struct chunk *c);
+/* The same for what may wait a little (conn_write_later). */
+void stream_send_later(struct stream *st, struct str bytes);
 /* Stream error (RFC 6120 4.9) with a text that tells the person what to do, end tag, orderly close. Sends a header first if none was sent. */
 void stream_error(struct stream *st, const char *condition, const char *text);
 /* End tag and orderly close. */

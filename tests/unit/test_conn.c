@@ -167,6 +167,71 @@ TEST(flush_sends_now)
 	end();
 }
 
+static bool peer_has_some(void)
+{
+	peer_reads();
+	return peer_got.n > 0;
+}
+
+TEST(output_that_may_wait_leaves_in_its_place)
+{
+	begin();
+	conn_set_output_max(conn, 2 * MIB);
+	buf_init(&peer_got, MIB);
+	run_until(NULL, 0); /* the turn of conn_new */
+	uint64_t since = loop_now(loop);
+	is_int(conn_write_later(conn, STR("a")), 0);
+	is_int(conn_write_later(conn, STR("b")), 0);
+	ok(run_until(peer_has_some, PLENTY_MS), "it leaves by itself");
+	is_str(buf_str(&peer_got), STR("ab"));
+	ok(loop_now(loop) - since >= LOOP_LATER_MS, "after the wait");
+	is_int(drained, 1);
+
+	buf_reset(&peer_got);
+	is_int(conn_write_later(conn, STR("c")), 0);
+	is_int(conn_write(conn, STR("d")), 0);
+	ok(loop_drain(loop), "an ordinary write takes it along at the end of the turn");
+	is_int(conn_queued(conn), 0);
+	peer_want = 2;
+	ok(run_until(peer_reads, PLENTY_MS), "both arrived");
+	is_str(buf_str(&peer_got), STR("cd"));
+
+	buf_reset(&peer_got);
+	char *much = mem_alloc(16384);
+	fill(much, 16384, 0);
+	is_int(conn_write_later(conn, STR("e")), 0);
+	is_int(conn_write_later(conn, str_of(much, 16384)), 0);
+	ok(loop_drain(loop), "much does not wait");
+	is_int(conn_queued(conn), 0);
+	peer_want = 16385;
+	ok(run_until(peer_reads, PLENTY_MS), "all arrived");
+	ok(peer_got.p[0] == 'e' && pattern_holds(str_of(peer_got.p + 1, 16384), 0), "in order");
+
+	buf_reset(&peer_got);
+	is_int(conn_write_later(conn, STR("last")), 0);
+	conn_close(conn);
+	is_int(conn_write_later(conn, STR("too late")), ERR_CLOSED);
+	peer_want = SIZE_MAX;
+	ok(run_until(peer_reads, PLENTY_MS), "the end");
+	is_str(buf_str(&peer_got), STR("last"));
+	close(peer);
+	peer = -1;
+	mem_free(much);
+	buf_clear(&peer_got);
+	end();
+}
+
+TEST(the_maximum_holds_for_output_that_may_wait)
+{
+	begin();
+	conn_set_output_max(conn, 10);
+	is_int(conn_write_later(conn, STR("12345678901")), ERR_LIMIT);
+	is_int(conn_queued(conn), 0);
+	is_int(conn_write_later(conn, STR("x")), 0);
+	conn_abort(conn, 0); /* with output that waits */
+	end();
+}
+
 TEST(a_slow_reader_hits_the_maximum_and_recovers)
 {
 	/* Row E01: a bounded queue, nothing of a refused write is sent, input waits meanwhile. */

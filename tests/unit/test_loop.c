@@ -253,6 +253,45 @@ TEST(deferred_work_runs_until_none_is_left_without_sleeping)
 }
 
 /* --- limits --------------------------------------------------------------------------------------------------------- */
+/* --- work that may wait ---------------------------------------------------------------------------------------------------- */
+static struct deferred waits[3];
+static uint64_t wait_since_ms, waited_ms[3];
+
+static void on_waited(struct deferred *d)
+{
+	waited_ms[d - waits] = loop_now(loop) - wait_since_ms;
+	note((char)('a' + (d - waits)));
+	if (strlen(trace) == 3)
+		loop_stop(loop);
+}
+
+TEST(work_that_may_wait_runs_together_and_in_order)
+{
+	begin();
+	memset(waits, 0, sizeof(waits));
+	for (int i = 0; i < 3; i++)
+		waits[i].run = on_waited;
+	wait_since_ms = loop_now(loop);
+	for (int twice = 0; twice < 2; twice++)
+		for (int i = 0; i < 3; i++)
+			loop_later(loop, &waits[i]);
+	loop_defer(loop, &waits[2]); /* became urgent */
+	loop_later(loop, &waits[2]); /* and stays so */
+	ok(loop_drain(loop), "the urgent one runs");
+	is_cstr(trace, "c");
+	loop_run(loop);
+	is_cstr(trace, "cab");
+	ok(waited_ms[0] >= LOOP_LATER_MS && waited_ms[0] == waited_ms[1], "the others together, in one turn");
+
+	loop_later(loop, &waits[0]);
+	loop_undefer(&waits[0]); /* its owner goes */
+	ok(list_empty(&waits[0].link) && !waits[0].later, "taken out");
+	loop_later(loop, &waits[1]);
+	loop_free(loop); /* forgotten, not run */
+	ok(list_empty(&waits[1].link) && !waits[1].later, "taken out");
+	is_cstr(trace, "cab");
+}
+
 TEST(limits_have_defaults_and_are_replaced_as_a_whole)
 {
 	const struct limits *before = limits();
