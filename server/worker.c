@@ -83,6 +83,7 @@ void modules_init(void)
 	handlers_init();
 	content_init();
 	account_set_listener(on_account_changed);
+	org_init();
 	presence_init();
 	pep_init();
 	roster_handlers_init();

@@ -18,9 +18,9 @@ struct block_change {
 	size_t n;
 };
 
-bool block_is_outgoing(const struct user *u, const struct jid *to)
+bool block_is_outgoing(struct user *u, const struct jid *to)
 {
-	const struct peer *me = peer_get(&u->jid);
+	const struct peer *me = user_peer(u);
 
 	return !jid_is_none(to) && !jid_bare_eq(to, &u->jid) && peer_blocks(me, to);
 }

@@ -66,7 +66,8 @@ struct build {
 	struct org *o;
 	struct txn *t;
 	struct str domain;
-	struct idmap *depts; /* of this domain: id -> struct building_dept */
+	unsigned domain_index;
+	struct idmap *depts;         /* of this domain: id -> struct building_dept */
 };
 struct building_dept {
 	struct org_dept d; /* first */
@@ -126,6 +127,7 @@ static bool add_person(void *ctx, const struct org_person_rec *r)
 	struct org_person *p = ARENA_NEW(o->arena, struct org_person);
 	p->account = r->account;
 	p->number = r->number;
+	p->domain = b->domain_index;
 	p->dept = d ? &d->d : NULL;
 	p->head = r->head;
 	p->jid = jid_make(o->arena, acc.local, b->domain, STR_NONE);
@@ -153,7 +155,7 @@ static int person_order(const void *a, const void *b)
 
 static void add_domain(struct org *o, struct txn *t, size_t index)
 {
-	struct build b = { .o = o, .t = t, .domain = str_c(im.domains[index]), .depts = idmap_new() };
+	struct build b = { .o = o, .t = t, .domain = str_c(im.domains[index]), .domain_index = (unsigned)index, .depts = idmap_new() };
 	size_t from = o->n_depts;
 
 	o->versions[index] = org_version_get(t, b.domain);
@@ -208,13 +210,34 @@ void org_thread_fini(void)
 	current = NULL;
 }
 
+static void find_person(struct user *u)
+{
+	u->person = org_person(current, u->id);
+}
+
+static const struct session_hooks hooks = { .user_load = find_person };
+
+void org_init(void)
+{
+	session_add_hooks(&hooks);
+}
+
+static void find_everybody(void)
+{
+	size_t pos = 0;
+	struct str key;
+	void *u;
+
+	while (hash_next(home()->users, &pos, &key, &u)) find_person(u);
+}
+
 static void swap(void *data)
 {
 	const struct org *before = current;
 
 	current = org_ref(data);
-	for (unsigned i = 0; i < n_observers; i++)
-		observers[i](before, current);
+	find_everybody();
+	for (unsigned i = 0; i < n_observers; i++) observers[i](before, current);
 	org_unref(before);
 }
 
@@ -279,8 +302,7 @@ const struct org_dept *const *org_depts(const struct org *o, size_t *out_n)
 
 bool org_person_visible(const struct org_person *v, const struct org_person *s)
 {
-	if (!v || !s || v == s || !str_eq(jid_domain(&v->jid), jid_domain(&s->jid)))
-		return false;
+	if (!v || !s || v == s || v->domain != s->domain) return false;
 	switch (im.visibility) {
 	case VISIBLE_COMPANY: return true;
 	case VISIBLE_BRANCH: return v->dept && s->dept && v->dept->branch == s->dept->branch;

@@ -22,9 +22,12 @@ struct org_person {
 	bool head;
 	struct jid jid;              /* bare */
 	struct str full_name, position, email, phone;
+	unsigned domain;             /* number among im.domains */
 	size_t index;                /* place in org_people(): order of the domain, then department path, then name */
 };
 
+/* Registers its session hook; main, once. */
+void org_init(void);
 /* Reads the structure of all domains; main thread, before the workers start. */
 int org_load(struct err_msg *msg);
 /* Reads it again after a change was committed, swaps it on every worker, and calls each worker's observer with the old and the new snapshot. Any worker. */

@@ -14,6 +14,7 @@
 static atomic_uint generation = 1;
 static _Thread_local struct hash *cache;
 static _Thread_local unsigned cache_generation;
+static _Thread_local uint64_t cache_number = 1; /* raised when the entries go */
 
 static void cache_clear(void)
 {
@@ -27,6 +28,7 @@ static void cache_clear(void)
 		mem_free(v);
 	hash_free(cache);
 	cache = NULL;
+	cache_number++;
 }
 
 void peer_forget_all(void)
@@ -61,7 +63,7 @@ static struct peer *peer_load(const struct jid *bare)
 	return p;
 }
 
-const struct peer *peer_get(const struct jid *bare)
+static void cache_check(void)
 {
 	unsigned now = atomic_load_explicit(&generation, memory_order_acquire);
 
@@ -69,14 +71,28 @@ const struct peer *peer_get(const struct jid *bare)
 		cache_clear();
 		cache_generation = now;
 	}
-	if (!cache)
-		cache = hash_new();
+	if (!cache) cache = hash_new();
+}
+
+const struct peer *peer_get(const struct jid *bare)
+{
+	cache_check();
 	struct peer *p = hash_get(cache, jid_bare(bare));
 	if (p)
 		return p;
 	p = peer_load(bare);
 	hash_put(cache, p->bare, p);
 	return p;
+}
+
+const struct peer *peer_at(struct peer_place *place, const struct jid *bare)
+{
+	cache_check();
+	if (place->cache != cache_number) {
+		place->peer = peer_get(bare);
+		place->cache = cache_number;
+	}
+	return place->peer;
 }
 
 bool peer_blocks(const struct peer *p, const struct jid *who)

@@ -13,6 +13,12 @@ struct peer {
 };
 /* Never NULL; id 0 when there is no such account. Valid for this loop step. */
 const struct peer *peer_get(const struct jid *bare);
+/* The same by a place the caller keeps, zeroed at first: no look-up while the cache is the one it was found in. */
+struct peer_place {
+	const struct peer *peer;
+	uint64_t cache;       /* number of that cache */
+};
+const struct peer *peer_at(struct peer_place *place, const struct jid *bare);
 /* True when account `p` blocks `who` (RFC: XEP-0191; matches full, bare and domain entries). */
 bool peer_blocks(const struct peer *p, const struct jid *who);
 /* Drops every worker's cache (account created, deleted, disabled; block list changed). Any thread. */

@@ -28,8 +28,10 @@ struct resource {
 };
 struct person {
 	uint32_t id;
+	const struct org_person *place; /* in this worker's structure; NULL: not in it */
+	struct peer_place peer;
 	struct list resources;
-	struct str bare;
+	struct jid bare;
 	char bytes[];
 };
 /* One change on its way to all workers. */
@@ -49,9 +51,23 @@ static _Thread_local struct hash *mirror; /* bare JID -> struct person */
 static void on_session_close(struct session *s);
 static const struct session_hooks presence_hooks = { .session_close = on_session_close };
 
+static void on_structure(const struct org *before, const struct org *after)
+{
+	size_t pos = 0;
+	struct str key;
+	void *v;
+
+	(void)before;
+	while (hash_next(mirror, &pos, &key, &v)) {
+		struct person *p = v;
+		p->place = org_person(after, p->id);
+	}
+}
+
 void presence_init(void)
 {
 	session_add_hooks(&presence_hooks);
+	org_observe(on_structure);
 }
 
 void presence_thread_init(void)
@@ -101,17 +117,18 @@ static struct person *person_get(const struct change *c)
 		return p;
 	p = mem_zero(sizeof *p + bare.n);
 	memcpy(p->bytes, bare.p, bare.n);
-	p->bare = str_of(p->bytes, bare.n);
+	p->bare = jid_to_bare(c->full);
+	p->bare.full.p = p->bytes;
 	p->id = c->id;
+	p->place = org_person(org_current(), c->id);
 	list_init(&p->resources);
-	hash_put(mirror, p->bare, p);
+	hash_put(mirror, p->bare.full, p);
 	return p;
 }
 
 /* False when nothing changed for others: unavailable of a resource that was not there. */
-static bool mirror_apply(const struct change *c)
+static bool mirror_apply(struct person *p, const struct change *c)
 {
-	struct person *p = person_get(c);
 	struct resource *r = resource_find(p, c->full.full);
 	bool was_there = r != NULL;
 
@@ -129,13 +146,15 @@ static bool mirror_apply(const struct change *c)
 		r->wall_ms = c->wall_ms;
 		return true;
 	}
-	if (r)
-		resource_free(r);
-	if (list_empty(&p->resources)) {
-		hash_del(mirror, p->bare);
-		mem_free(p);
-	}
+	if (r) resource_free(r);
 	return was_there;
+}
+
+static void mirror_tidy(struct person *p)
+{
+	if (!list_empty(&p->resources)) return;
+	hash_del(mirror, p->bare.full);
+	mem_free(p);
 }
 
 bool presence_is_available(struct str bare)
@@ -171,26 +190,18 @@ bool presence_may_see(uint32_t viewer, uint32_t subject)
 	return viewer == subject || org_visible(org_current(), viewer, subject) || roster_sees_id(viewer, subject);
 }
 
-/* XEP-0191 section 3: neither side of a block sees the other. The usual case, nobody has a list, costs two look-ups in the cache. */
-static bool is_blocked(const struct user *viewer, struct str subject_bare)
+/* XEP-0191 section 3: neither side of a block sees the other. */
+static bool is_blocked(struct user *viewer, struct person *subject)
 {
-	ptrdiff_t at = str_find(subject_bare, '@');
-	struct jid subject = { .full = subject_bare,
-			       .local_n = (uint16_t)at,
-			       .domain_n = (uint16_t)(subject_bare.n - (size_t)at - 1) };
-
-	if (at <= 0)
-		return false;
-	return peer_blocks(peer_get(&viewer->jid), &subject) || peer_blocks(peer_get(&subject), &viewer->jid);
+	return peer_blocks(user_peer(viewer), &subject->bare) || peer_blocks(peer_at(&subject->peer, &subject->bare), &viewer->jid);
 }
 
-static bool user_sees(const struct user *viewer, uint32_t subject, struct str subject_bare)
+/* Asked once per pair in a company morning: the usual case, neither has roster items or blocks of his own, is a few comparisons. */
+static bool user_sees(struct user *viewer, struct person *subject)
 {
-	if (viewer->id == subject)
-		return true;
-	if (!org_visible(org_current(), viewer->id, subject) && !roster_sees(viewer, subject_bare))
-		return false;
-	return !is_blocked(viewer, subject_bare);
+	if (viewer->id == subject->id) return true;
+	if (!org_person_visible(viewer->person, subject->place) && !roster_sees(viewer, subject->bare.full)) return false;
+	return !is_blocked(viewer, subject);
 }
 
 /* ---- sending ---- */
@@ -203,7 +214,7 @@ static struct outgoing outgoing_of(const struct resource *r)
 }
 
 /* One change to this worker's sessions. */
-static void tell_sessions(const struct change *c)
+static void tell_sessions(struct person *subject, const struct change *c)
 {
 	struct outgoing o = {
 		.kind = STANZA_PRESENCE,
@@ -212,8 +223,7 @@ static void tell_sessions(const struct change *c)
 		.payload = c->payload,
 		.hold_while_inactive = true,
 	};
-	struct str bare = jid_bare(&c->full);
-	const struct user *last = NULL;
+	struct user *last = NULL;
 	bool sees = false;
 
 	list_each_safe (s, &home()->sessions, struct session, of_home) {
@@ -224,7 +234,8 @@ static void tell_sessions(const struct change *c)
 			continue;
 		if (s->user != last) {
 			last = s->user;
-			sees = user_sees(last, c->id, bare);
+			sees = user_sees(last, subject);
+			o.may_wait = last->id != c->id;
 		}
 		if (sees)
 			session_send(s, &o);
@@ -235,8 +246,10 @@ static void change_arrived(void *data)
 {
 	struct change *c = data;
 
-	if (mirror_apply(c))
-		tell_sessions(c);
+	struct person *p = person_get(c);
+
+	if (mirror_apply(p, c)) tell_sessions(p, c);
+	mirror_tidy(p);
 }
 
 static void change_free(void *data)
@@ -272,11 +285,9 @@ static void send_mirror(struct session *s)
 
 	while (hash_next(mirror, &pos, &key, &v)) {
 		struct person *p = v;
-		if (!user_sees(s->user, p->id, p->bare))
-			continue;
-		list_each_safe (r, &p->resources, struct resource, link) {
-			if (str_eq(r->full, s->jid.full))
-				continue;
+		if (!user_sees(s->user, p)) continue;
+		list_each_safe(r, &p->resources, struct resource, link) {
+			if (str_eq(r->full, s->jid.full)) continue;
 			struct outgoing o = outgoing_of(r);
 			session_send(s, &o);
 		}
@@ -325,9 +336,9 @@ struct direct_mail {
 };
 
 /* XEP-0191 3.3: nothing of a blocked contact arrives. */
-static bool sender_is_blocked(const struct user *u, struct str from)
+static bool sender_is_blocked(struct user *u, struct str from)
 {
-	const struct peer *me = peer_get(&u->jid);
+	const struct peer *me = user_peer(u);
 	ptrdiff_t slash = str_find(from, '/'), at = str_find(from, '@');
 	struct jid j = { .full = from };
 
@@ -496,9 +507,8 @@ void presence_probe(struct session *asker, const struct jid *to)
 {
 	struct person *p = hash_get(mirror, jid_bare(to));
 
-	if (!p || !user_sees(asker->user, p->id, p->bare))
-		return; /* row I11 */
-	list_each_safe (r, &p->resources, struct resource, link) {
+	if (!p || !user_sees(asker->user, p)) return; /* row I11 */
+	list_each_safe(r, &p->resources, struct resource, link) {
 		struct outgoing o = outgoing_of(r);
 		session_send(asker, &o);
 	}
@@ -516,12 +526,10 @@ static void reveal_arrived(void *data)
 	struct user *u = user_find(v->to);
 	struct person *p = hash_get(mirror, v->about);
 
-	if (!u || !p || (v->visible && is_blocked(u, v->about)))
-		return;
-	list_each_safe (s, &u->sessions, struct session, of_user) {
-		if (!s->available)
-			continue;
-		list_each_safe (r, &p->resources, struct resource, link) {
+	if (!u || !p || (v->visible && is_blocked(u, p))) return;
+	list_each_safe(s, &u->sessions, struct session, of_user) {
+		if (!s->available) continue;
+		list_each_safe(r, &p->resources, struct resource, link) {
 			struct outgoing o = outgoing_of(r);
 			if (!v->visible) {
 				o.type = STR("unavailable");

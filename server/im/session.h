@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "base/list.h"
+#include "server/im/peer.h"
 #include "server/im/transport.h"
 #include "server/net/threads.h"
 
@@ -12,6 +13,8 @@ struct user {
 	uint32_t credentials_epoch;
 	bool is_admin;
 	struct jid jid;               /* bare; owned */
+	const struct org_person *person; /* in this worker's structure (im/org.c); NULL: not in it */
+	struct peer_place peer;       /* himself in the peer cache: user_peer() */
 	struct list sessions;         /* struct session.of_user */
 	unsigned n_sessions;
 	unsigned writing;             /* stored messages of this user that wait for their commit */
@@ -72,6 +75,8 @@ void home_fini(void);
 
 /* The user if loaded on this (its home) worker, else NULL. */
 struct user *user_find(struct str bare);
+/* What others see of the user's account (im/peer.h); valid for this loop step. */
+static inline const struct peer *user_peer(struct user *u) { return peer_at(&u->peer, &u->jid); }
 /* A session by its number on this worker, NULL when it is gone (replies that come later look it up again). */
 struct session *session_by_number(uint64_t number);
 /* The session with that resource, or NULL. */

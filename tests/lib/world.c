@@ -72,6 +72,7 @@ void world_start(void)
 	struct err_msg msg;
 
 	atom_init();
+	org_init();
 	presence_init();
 	roster_handlers_init();
 	rig_start(WORKERS, NULL);

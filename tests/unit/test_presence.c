@@ -70,6 +70,33 @@ TEST(every_worker_has_the_mirror)
 	tap_got(anna);
 }
 
+/* The place a caller keeps in the peer cache never outlives the cache. */
+static struct peer_place place;
+
+static void look_up(void *arg)
+{
+	struct arena *a = arena_new(256);
+	struct jid j;
+
+	is_int(jid_parse(a, STR("late@example.org"), &j), 0);
+	const struct peer *p = peer_at(&place, &j);
+	ok(p == peer_get(&j) && p == peer_at(&place, &j), "the entry of the cache");
+	*(uint32_t *)arg = p->id;
+	arena_free(a);
+}
+
+TEST(a_kept_place_in_the_peer_cache_follows_changes)
+{
+	uint32_t id = 1;
+
+	rig_run(0, look_up, &id);
+	is_int(id, 0);
+	is_int(rig_add("example.org", "late", "pw"), 0);
+	peer_forget_all();
+	rig_run(0, look_up, &id);
+	ok(id != 0, "the account made since");
+}
+
 TEST(strangers_see_nothing)
 {
 	tap_present(boris, 0, NULL);
