@@ -27,7 +27,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct write_batch *batches[RING];
-	unsigned head, tail, pairs, active;
+	unsigned head, tail, pairs, active, wave;
 	struct scram_keys keys[HASH_KINDS]; /* of every account */
 	uint32_t number;
 	uint64_t done;
@@ -36,7 +36,7 @@ static struct {
 static int message_apply(struct txn *t, struct write_op *op)
 {
 	uint32_t number = ((struct rig_op *)op)->first;
-	uint32_t pair = (uint32_t)((uint64_t)number * 7919 % rig.active) * (rig.pairs / rig.active);
+	uint32_t pair = (uint32_t)((uint64_t)number * 7919 % rig.active) * (rig.pairs / rig.active) + rig.wave;
 	char id[32];
 	int n = snprintf(id, sizeof id, "m%u", number);
 	struct message_rec m = { .author = 2 * pair + 1,
@@ -144,6 +144,17 @@ void rig_open(const char *dir, unsigned pairs)
 void rig_active(unsigned pairs)
 {
 	rig.active = pairs < rig.pairs ? pairs : rig.pairs;
+	rig.wave = 0;
+}
+
+unsigned rig_waves(void)
+{
+	return rig.pairs / rig.active;
+}
+
+void rig_wave(unsigned number)
+{
+	rig.wave = number;
 }
 
 /* Stored and server key of RFC 5802 section 3, once for all accounts. */
