@@ -67,6 +67,7 @@ int main(int argc, char **argv)
 	printf("{\"accounts\": %u, \"messages\": %u, \"first_cpu_us\": %.2f, \"last_cpu_us\": %.2f, \"first_us\": "
 	       "%.2f, "
 	       "\"last_us\": %.2f, \"spread_cpu_us\": %.2f, \"spread_us\": %.2f}\n",
-	       accounts, messages, first.cpu_us, last.cpu_us, first.wall_us, last.wall_us, spread.cpu_us, spread.wall_us);
+	       accounts, messages, first.cpu_us, last.cpu_us, first.wall_us, last.wall_us, spread.cpu_us,
+	       spread.wall_us);
 	return 0;
 }

@@ -67,7 +67,7 @@ struct build {
 	struct txn *t;
 	struct str domain;
 	unsigned domain_index;
-	struct idmap *depts;         /* of this domain: id -> struct building_dept */
+	struct idmap *depts; /* of this domain: id -> struct building_dept */
 };
 struct building_dept {
 	struct org_dept d; /* first */
@@ -155,7 +155,11 @@ static int person_order(const void *a, const void *b)
 
 static void add_domain(struct org *o, struct txn *t, size_t index)
 {
-	struct build b = { .o = o, .t = t, .domain = str_c(im.domains[index]), .domain_index = (unsigned)index, .depts = idmap_new() };
+	struct build b = { .o = o,
+			   .t = t,
+			   .domain = str_c(im.domains[index]),
+			   .domain_index = (unsigned)index,
+			   .depts = idmap_new() };
 	size_t from = o->n_depts;
 
 	o->versions[index] = org_version_get(t, b.domain);
@@ -228,7 +232,8 @@ static void find_everybody(void)
 	struct str key;
 	void *u;
 
-	while (hash_next(home()->users, &pos, &key, &u)) find_person(u);
+	while (hash_next(home()->users, &pos, &key, &u))
+		find_person(u);
 }
 
 static void swap(void *data)
@@ -237,7 +242,8 @@ static void swap(void *data)
 
 	current = org_ref(data);
 	find_everybody();
-	for (unsigned i = 0; i < n_observers; i++) observers[i](before, current);
+	for (unsigned i = 0; i < n_observers; i++)
+		observers[i](before, current);
 	org_unref(before);
 }
 
@@ -302,7 +308,8 @@ const struct org_dept *const *org_depts(const struct org *o, size_t *out_n)
 
 bool org_person_visible(const struct org_person *v, const struct org_person *s)
 {
-	if (!v || !s || v == s || v->domain != s->domain) return false;
+	if (!v || !s || v == s || v->domain != s->domain)
+		return false;
 	switch (im.visibility) {
 	case VISIBLE_COMPANY: return true;
 	case VISIBLE_BRANCH: return v->dept && s->dept && v->dept->branch == s->dept->branch;

@@ -71,7 +71,8 @@ static void cache_check(void)
 		cache_clear();
 		cache_generation = now;
 	}
-	if (!cache) cache = hash_new();
+	if (!cache)
+		cache = hash_new();
 }
 
 const struct peer *peer_get(const struct jid *bare)

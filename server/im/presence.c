@@ -146,13 +146,15 @@ static bool mirror_apply(struct person *p, const struct change *c)
 		r->wall_ms = c->wall_ms;
 		return true;
 	}
-	if (r) resource_free(r);
+	if (r)
+		resource_free(r);
 	return was_there;
 }
 
 static void mirror_tidy(struct person *p)
 {
-	if (!list_empty(&p->resources)) return;
+	if (!list_empty(&p->resources))
+		return;
 	hash_del(mirror, p->bare.full);
 	mem_free(p);
 }
@@ -193,14 +195,17 @@ bool presence_may_see(uint32_t viewer, uint32_t subject)
 /* XEP-0191 section 3: neither side of a block sees the other. */
 static bool is_blocked(struct user *viewer, struct person *subject)
 {
-	return peer_blocks(user_peer(viewer), &subject->bare) || peer_blocks(peer_at(&subject->peer, &subject->bare), &viewer->jid);
+	return peer_blocks(user_peer(viewer), &subject->bare) ||
+	       peer_blocks(peer_at(&subject->peer, &subject->bare), &viewer->jid);
 }
 
 /* Asked once per pair in a company morning: the usual case, neither has roster items or blocks of his own, is a few comparisons. */
 static bool user_sees(struct user *viewer, struct person *subject)
 {
-	if (viewer->id == subject->id) return true;
-	if (!org_person_visible(viewer->person, subject->place) && !roster_sees(viewer, subject->bare.full)) return false;
+	if (viewer->id == subject->id)
+		return true;
+	if (!org_person_visible(viewer->person, subject->place) && !roster_sees(viewer, subject->bare.full))
+		return false;
 	return !is_blocked(viewer, subject);
 }
 
@@ -248,7 +253,8 @@ static void change_arrived(void *data)
 
 	struct person *p = person_get(c);
 
-	if (mirror_apply(p, c)) tell_sessions(p, c);
+	if (mirror_apply(p, c))
+		tell_sessions(p, c);
 	mirror_tidy(p);
 }
 
@@ -285,9 +291,11 @@ static void send_mirror(struct session *s)
 
 	while (hash_next(mirror, &pos, &key, &v)) {
 		struct person *p = v;
-		if (!user_sees(s->user, p)) continue;
-		list_each_safe(r, &p->resources, struct resource, link) {
-			if (str_eq(r->full, s->jid.full)) continue;
+		if (!user_sees(s->user, p))
+			continue;
+		list_each_safe (r, &p->resources, struct resource, link) {
+			if (str_eq(r->full, s->jid.full))
+				continue;
 			struct outgoing o = outgoing_of(r);
 			session_send(s, &o);
 		}
@@ -507,8 +515,9 @@ void presence_probe(struct session *asker, const struct jid *to)
 {
 	struct person *p = hash_get(mirror, jid_bare(to));
 
-	if (!p || !user_sees(asker->user, p)) return; /* row I11 */
-	list_each_safe(r, &p->resources, struct resource, link) {
+	if (!p || !user_sees(asker->user, p))
+		return; /* row I11 */
+	list_each_safe (r, &p->resources, struct resource, link) {
 		struct outgoing o = outgoing_of(r);
 		session_send(asker, &o);
 	}
@@ -526,10 +535,12 @@ static void reveal_arrived(void *data)
 	struct user *u = user_find(v->to);
 	struct person *p = hash_get(mirror, v->about);
 
-	if (!u || !p || (v->visible && is_blocked(u, p))) return;
-	list_each_safe(s, &u->sessions, struct session, of_user) {
-		if (!s->available) continue;
-		list_each_safe(r, &p->resources, struct resource, link) {
+	if (!u || !p || (v->visible && is_blocked(u, p)))
+		return;
+	list_each_safe (s, &u->sessions, struct session, of_user) {
+		if (!s->available)
+			continue;
+		list_each_safe (r, &p->resources, struct resource, link) {
 			struct outgoing o = outgoing_of(r);
 			if (!v->visible) {
 				o.type = STR("unavailable");

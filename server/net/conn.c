@@ -30,8 +30,8 @@ enum {
 	FLUSH_BEFORE_CLOSE_MS = 5000,
 	LINGER_MS = 3000,
 	RATE_LOG_MS = 60000,
-	DISCARD_MAX = 4 << 20,     /* of a peer that goes on sending while we close */
-	LATER_BYTES = 16384,       /* then output that may wait is worth a system call */
+	DISCARD_MAX = 4 << 20, /* of a peer that goes on sending while we close */
+	LATER_BYTES = 16384,   /* then output that may wait is worth a system call */
 };
 
 static atomic_uint_fast64_t last_id, open_count;

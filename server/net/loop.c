@@ -32,7 +32,7 @@ struct loop {
 	struct heap timers;
 	bool firing;
 	struct list deferred;
-	struct list later;       /* struct deferred that may wait for later_timer */
+	struct list later; /* struct deferred that may wait for later_timer */
 	struct timer later_timer;
 	bool (*mail_take)(void *ctx);
 	bool (*mail_waiting)(void *ctx);

@@ -17,7 +17,7 @@
 
 #define CONFIRM_EVERY 64 /* entries after which TCP is asked without waiting for the timer */
 #define CONFIRM_MS 1000
-#define JOIN_MAX 1024        /* a payload up to this size is copied: one piece of output instead of three */
+#define JOIN_MAX 1024 /* a payload up to this size is copied: one piece of output instead of three */
 
 static const char *const kind_names[] = { "message", "presence", "iq" };
 static _Thread_local struct buf head_buf, tail_buf, joined;
@@ -214,11 +214,14 @@ static void write_parts(struct stream *st, struct str head, struct chunk *payloa
 	buf_str_add(&joined, head);
 	buf_str_add(&joined, chunk_str(payload));
 	buf_str_add(&joined, tail);
-	if (may_wait) stream_send_later(st, buf_str(&joined));
-	else stream_send(st, buf_str(&joined));
+	if (may_wait)
+		stream_send_later(st, buf_str(&joined));
+	else
+		stream_send(st, buf_str(&joined));
 }
 
-void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid, bool may_wait)
+void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid,
+		    bool may_wait)
 {
 	const struct limits *l = limits();
 
@@ -230,7 +233,10 @@ void xsession_write(struct xsession *xs, struct str head, struct chunk *payload,
 		}
 	}
 	if (xs->stream) {
-		if (xs->sm) (may_wait ? loop_later : loop_defer)(loop_self(), &xs->stream->turn); /* <r/>, before the connection flushes */
+		if (xs->sm)
+			(may_wait ? loop_later
+				  : loop_defer)(loop_self(),
+						&xs->stream->turn); /* <r/>, before the connection flushes */
 		write_parts(xs->stream, head, payload, tail, may_wait);
 	}
 	if (!xs->stream && xs->out.n > l->sm_queue) { /* nobody there to read it: what is stored waits in the log */
@@ -247,9 +253,12 @@ static void send_outgoing(struct session *s, const struct outgoing *o)
 	if (xs->dying)
 		return;
 	print_outgoing(xs, o);
-	if (s->inactive && csi_hold(xs, o, buf_str(&head_buf), buf_str(&tail_buf))) return;
-	if (s->inactive && xs->held) csi_flush(xs);
-	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), o->carbon == CARBON_SENT ? 0 : o->gid, o->may_wait);
+	if (s->inactive && csi_hold(xs, o, buf_str(&head_buf), buf_str(&tail_buf)))
+		return;
+	if (s->inactive && xs->held)
+		csi_flush(xs);
+	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), o->carbon == CARBON_SENT ? 0 : o->gid,
+		       o->may_wait);
 }
 
 /* ---- ending ---- */

@@ -220,8 +220,10 @@ void stream_send(struct stream *st, struct str bytes)
 
 void stream_send_later(struct stream *st, struct str bytes)
 {
-	if (conn_is_closing(st->conn)) return;
-	if (conn_write_later(st->conn, bytes) == ERR_LIMIT || stays_above_limit(st)) too_slow(st);
+	if (conn_is_closing(st->conn))
+		return;
+	if (conn_write_later(st->conn, bytes) == ERR_LIMIT || stays_above_limit(st))
+		too_slow(st);
 }
 
 void stream_send_chunk(struct stream *st, struct chunk *c)
