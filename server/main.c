@@ -196,6 +196,8 @@ static int start(struct err_msg *msg)
 		return err;
 	if ((err = load_tls(&opt, msg)) != 0)
 		return err;
+	if ((err = portal_set_keys(opt.portal.v, opt.portal.n, msg)) != 0)
+		return err;
 	if ((err = org_load(msg)) != 0)
 		return err;
 	if ((err = im_writer_start()) != 0)
@@ -215,6 +217,8 @@ static void reload(void)
 	bool loaded = !err;
 	if (!err)
 		err = load_tls(&fresh, &msg);
+	if (!err)
+		err = portal_set_keys(fresh.portal.v, fresh.portal.n, &msg);
 	if (err) {
 		log_error("reload.failed", LC("text", msg.text));
 	} else {
@@ -296,6 +300,7 @@ static void stop(void)
 	control_stop();
 	store_close(im.store);
 	unload_tls();
+	portal_fini();
 	log_info("server.stopped");
 }
 

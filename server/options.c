@@ -20,6 +20,20 @@ static const struct conf_option listen_rows[] = {
 	{ .path = NULL },
 };
 
+#define PORTAL_AT(field) offsetof(struct portal_key, field)
+
+static const struct conf_option portal_rows[] = {
+	{ "issuer", CONF_STR, PORTAL_AT(issuer), NULL, .doc = "Claim iss of the tokens" },
+	{ "audience", CONF_STR, PORTAL_AT(audience), "vestnik", .doc = "Claim aud of the tokens" },
+	{ "key", CONF_STR, PORTAL_AT(key_file), NULL,
+	  .doc = "File with the shared secret (HS256) or the public key in PEM" },
+	{ "algorithm", CONF_ENUM, PORTAL_AT(algorithm), "HS256", .choices = "HS256|RS256|ES256",
+	  .doc = "The only algorithm taken for this issuer" },
+	{ "domain", CONF_STR, PORTAL_AT(domain), "",
+	  .doc = "Domain whose logins the claim sub names; empty: the first one" },
+	{ .path = NULL },
+};
+
 const struct conf_option option_table[] = {
 	{ "data", CONF_STR, AT(data), NULL, .doc = "Data directory: everything the server keeps" },
 	{ "domains", CONF_STR_LIST, AT(domains), NULL, 1, 100, .doc = "Domains that are served" },
@@ -34,6 +48,9 @@ const struct conf_option option_table[] = {
 	  .doc = "PBKDF2 iterations of new passwords" },
 	{ "auth.directory_passwords", CONF_BOOL, AT(directory_passwords), "no", .reload = true,
 	  .doc = "Passwords belong to the directory: people cannot change them by XMPP" },
+	{ "auth.portal", CONF_MAP_LIST, AT(portal), "", 0, 16, .rows = portal_rows,
+	  .row_size = sizeof(struct portal_key), .reload = true,
+	  .doc = "Portals whose signed tokens (JWT) log people in: SASL OAUTHBEARER and POST /api/v1/session" },
 	{ "company.visibility", CONF_ENUM, AT(visibility), "company", .choices = "company|branch|department",
 	  .doc = "Who sees whom: everybody, the own top-level branch, or the own department" },
 	{ "workers", CONF_UINT, AT(workers), "0", 0, 64, .unit = "threads",
@@ -81,6 +98,25 @@ static int prepare_domain(const char *name, char **domain, struct err_msg *msg)
 	return bad ? err_set(msg, ERR_SYNTAX, "%s: domains: \"%s\" is not a domain name", name, *domain) : 0;
 }
 
+/* The domain of a portal is one that is served: the first one when none is given. */
+static int check_portal(const char *name, const struct options *o, struct portal_key *k, struct err_msg *msg)
+{
+	char **domains = o->domains.v;
+	int err;
+
+	if (!k->domain[0]) {
+		mem_free((char *)k->domain);
+		k->domain = str_dup(str_c(domains[0]));
+	} else if ((err = prepare_domain(name, (char **)&k->domain, msg)) != 0) {
+		return err;
+	}
+	for (size_t i = 0; i < o->domains.n; i++)
+		if (strcmp(domains[i], k->domain) == 0)
+			return 0; /* public: a domain */
+	return err_set(msg, ERR_SYNTAX, "%s: auth.portal: \"%s\" is none of the domains that are served", name,
+		       k->domain);
+}
+
 static int check(const char *name, const struct options *o, struct err_msg *msg)
 {
 	char **domains = o->domains.v;
@@ -91,6 +127,11 @@ static int check(const char *name, const struct options *o, struct err_msg *msg)
 		return err_set(msg, ERR_SYNTAX, "%s: tls.certificate and tls.key go together: give both or none", name);
 	for (size_t i = 0; i < o->domains.n; i++) {
 		int err = prepare_domain(name, &domains[i], msg);
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < o->portal.n; i++) {
+		int err = check_portal(name, o, &((struct portal_key *)o->portal.v)[i], msg);
 		if (err)
 			return err;
 	}

@@ -1,6 +1,7 @@
 /* The options of vestnikd: one row each in options.c, which is also the manual (vestnikd --options). */
 #pragma once
 #include "base/conf.h"
+#include "server/im/portal.h"
 #include "server/net/limits.h"
 
 struct listen_option {
@@ -19,6 +20,7 @@ struct options {
 	char *tls_certificate, *tls_key, *tls_client_ca;
 	uint64_t scram_iterations;
 	bool directory_passwords;
+	struct conf_list portal;       /* struct portal_key: sign-on by tokens of a portal */
 	int visibility;                /* enum im_visibility */
 	uint64_t workers;
 	int log_level;

@@ -53,6 +53,25 @@ int token_get(struct txn *t, const uint8_t hash[32], struct token_rec *out)
 	return r.err;
 }
 
+int token_find(struct txn *t, struct str hex, uint8_t out_hash[32], struct token_rec *out)
+{
+	uint8_t head[32];
+	struct key prefix;
+	struct scan s;
+
+	if (hex.n < 8 || hex.n > 64 || hex_decode(hex, head, sizeof head) < 0)
+		return ERR_NOT_FOUND;
+	key_init(&prefix);
+	key_u8(&prefix, 't');
+	key_tail(&prefix, str_of((const char *)head, hex.n / 2));
+	scan_open(&s, t, TAB_TOKEN, key_str(&prefix), STR_NONE);
+	bool found = scan_next(&s) && s.key.n == 33;
+	if (found)
+		memcpy(out_hash, s.key.p + 1, 32);
+	scan_close(&s);
+	return found ? token_get(t, out_hash, out) : ERR_NOT_FOUND;
+}
+
 void token_put(struct txn *t, const uint8_t hash[32], const struct token_rec *r)
 {
 	struct key k;
@@ -117,7 +136,7 @@ void token_each_of_account(struct txn *t, uint32_t account_id, token_each_fn *fn
 	while ((n = collect(t, account_id, after, hashes)) > 0) {
 		for (size_t i = 0; i < n; i++) {
 			struct token_rec r;
-			if (token_get(t, hashes[i], &r) == 0 && !fn(ctx, &r))
+			if (token_get(t, hashes[i], &r) == 0 && !fn(ctx, hashes[i], &r))
 				return;
 		}
 		after = account_index(&last, account_id, hashes[n - 1]);

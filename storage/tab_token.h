@@ -16,10 +16,12 @@ struct token_rec {
 	struct str agent_id, mechanism, secret, name, scope;
 	uint64_t count;
 };
-typedef bool token_each_fn(void *ctx, const struct token_rec *r); /* false stops */
+typedef bool token_each_fn(void *ctx, const uint8_t hash[32], const struct token_rec *r); /* false stops */
 
 /* 0, ERR_NOT_FOUND or ERR_CORRUPT. */
 int token_get(struct txn *t, const uint8_t hash[32], struct token_rec *out);
+/* By the first bytes of the hash in hex: what names a token to people. ERR_NOT_FOUND; ERR_CORRUPT. */
+int token_find(struct txn *t, struct str hex, uint8_t out_hash[32], struct token_rec *out);
 void token_put(struct txn *t, const uint8_t hash[32], const struct token_rec *r);
 void token_delete(struct txn *t, const uint8_t hash[32]);
 /* All of an account, or only of one kind. */

@@ -177,10 +177,11 @@ struct oldest {
 	char gone[FAST_AGENT_MAX];
 };
 
-static bool note_oldest(void *ctx, const struct token_rec *rec)
+static bool note_oldest(void *ctx, const uint8_t hash[32], const struct token_rec *rec)
 {
 	struct oldest *o = ctx;
 
+	(void)hash;
 	if (rec->kind != TOKEN_FAST || str_eq(rec->agent_id, o->agent) || rec->agent_id.n > FAST_AGENT_MAX)
 		return true;
 	o->devices++;

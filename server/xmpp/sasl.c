@@ -32,6 +32,7 @@ const struct sasl_mech sasl_mechs[] = {
 	SCRAM("SCRAM-SHA-256", HASH_SHA256, false),
 	SCRAM("SCRAM-SHA-1", HASH_SHA1, false),
 	{ .name = STR("PLAIN"), .binding = -1, .available = sasl_plain_available, .step = sasl_plain_step },
+	{ .name = STR("OAUTHBEARER"), .binding = -1, .available = sasl_oauth_available, .step = sasl_oauth_step },
 	HT("HT-SHA-256-EXPR", TLS_EXPORTER),
 	HT("HT-SHA-256-ENDP", TLS_SERVER_END_POINT),
 	HT("HT-SHA-256-NONE", -1),

@@ -1,7 +1,7 @@
 /*
  * SASL without I/O and without XML: one struct sasl per <auth/> (RFC 6120) or <authenticate/> (XEP-0388). Mechanisms
  * are rows of a const table: SCRAM-SHA-1/256/512 and -PLUS (RFC 5802, 7677), PLAIN (RFC 4616), EXTERNAL (XEP-0178),
- * HT-SHA-256-* (FAST, XEP-0484). Every answer comes through the reply function: later, on the calling worker, never
+ * HT-SHA-256-* (FAST, XEP-0484), OAUTHBEARER (RFC 7628). Every answer comes through the reply function: later, on the calling worker, never
  * nested in sasl_begin or sasl_step (it may wait for a helper thread, a commit, or the delay after failures). The host
  * is fixed (row A03); the identity comes only from what was proved (A01).
  */
@@ -11,7 +11,7 @@
 
 #define SASL_MAX 16	      /* mechanisms at most, FAST included */
 #define SASL_CB_MAX 2	      /* channel binding types at most */
-#define SASL_MESSAGE_MAX 4096 /* bytes of one client message after base64 */
+#define SASL_MESSAGE_MAX 8192 /* bytes of one client message after base64 */
 
 /* How to ask the TLS layer; NULL in the peer: the functions of server/net/tls.h. For tests and fuzzers. */
 struct sasl_tls_ops {

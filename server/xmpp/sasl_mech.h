@@ -87,6 +87,8 @@ bool sasl_scram_available(const struct sasl_mech *m, const struct sasl_peer *p);
 void sasl_scram_step(struct sasl *s, unsigned n, bool has_data, struct str data);
 bool sasl_plain_available(const struct sasl_mech *m, const struct sasl_peer *p);
 void sasl_plain_step(struct sasl *s, unsigned n, bool has_data, struct str data);
+bool sasl_oauth_available(const struct sasl_mech *m, const struct sasl_peer *p);
+void sasl_oauth_step(struct sasl *s, unsigned n, bool has_data, struct str data);
 bool sasl_external_available(const struct sasl_mech *m, const struct sasl_peer *p);
 void sasl_external_step(struct sasl *s, unsigned n, bool has_data, struct str data);
 bool sasl_ht_available(const struct sasl_mech *m, const struct sasl_peer *p);

@@ -100,8 +100,9 @@ BOTH(accounts)
 
 /* --- tokens --- */
 
-static bool count_tokens(void *ctx, const struct token_rec *r)
+static bool count_tokens(void *ctx, const uint8_t hash[32], const struct token_rec *r)
 {
+	(void)hash;
 	(void)r;
 	++*(unsigned *)ctx;
 	return true;
