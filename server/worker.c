@@ -10,6 +10,7 @@
 #include "server/im/org.h"
 #include "server/im/peer.h"
 #include "server/im/presence.h"
+#include "server/im/roster.h"
 #include "server/im/session.h"
 #include "server/xmpp/caps.h"
 #include "server/xmpp/content.h"
@@ -55,6 +56,8 @@ static void on_account_changed(struct str bare, uint32_t id, enum account_change
 
 	(void)id;
 	peer_forget_all();
+	if (change == ACCOUNT_DELETED)
+		roster_account_gone(bare);
 	if (!u || change == ACCOUNT_CREATED || change == ACCOUNT_ENABLED)
 		return;
 	if (change == ACCOUNT_ADMIN_CHANGED) {
@@ -75,6 +78,9 @@ static void on_account_changed(struct str bare, uint32_t id, enum account_change
 			s->transport->kick(s, "not-authorized",
 					   "The password or the account was changed; log in again");
 	}
+	struct session *kept = session_by_number(keep_session);
+	if (kept && kept->user == u && kept->transport == &xmpp_transport)
+		sm_credentials_changed((struct xsession *)kept);
 }
 
 void modules_init(void)

@@ -2,6 +2,7 @@
 #include "storage/tab_sm.h"
 #include "storage/key.h"
 #include "storage/record.h"
+#include "storage/tab_account.h"
 
 static struct str sm_key(struct key *k, struct str id, char part)
 {
@@ -55,6 +56,13 @@ void sm_put_queue(struct txn *t, struct str id, struct str bytes)
 	recw_str(&w, bytes);
 	txn_put(t, TAB_SM, sm_key(&k, id, 'q'), recw_finish(&w), 0);
 	recw_clear(&w);
+}
+
+void sm_del_queue(struct txn *t, struct str id)
+{
+	struct key k;
+
+	txn_del(t, TAB_SM, sm_key(&k, id, 'q'));
 }
 
 static int read_state(struct str value, struct sm_rec *out)
@@ -113,6 +121,31 @@ void sm_del(struct txn *t, struct str id)
 	txn_del(t, TAB_SM, sm_key(&k, id, 'q'));
 }
 
+/* When the client was last heard of: the state's own time, or the counters'. */
+static uint64_t last_seen(struct txn *t, struct str id, const struct sm_rec *r)
+{
+	struct key k;
+	struct str value;
+	struct recr c;
+	uint64_t seen_ms = 0;
+
+	if (txn_get(t, TAB_SM, sm_key(&k, id, 'c'), &value) == 0 && recr_open(&c, value) == 0) {
+		recr_u64(&c);
+		recr_u64(&c);
+		seen_ms = recr_u64(&c);
+	}
+	return seen_ms > r->expires_ms ? seen_ms : r->expires_ms;
+}
+
+/* The account is gone, or its password was changed since: nobody can resume this any more. */
+static bool is_void(struct txn *t, const struct sm_rec *r)
+{
+	struct account_rec a;
+	int err = account_get_by_id(t, r->account, &a);
+
+	return err == ERR_NOT_FOUND || (!err && a.credentials_epoch != r->credentials_epoch);
+}
+
 size_t sm_expire(struct txn *t, uint64_t before_ms)
 {
 	struct scan s;
@@ -125,21 +158,9 @@ size_t sm_expire(struct txn *t, uint64_t before_ms)
 		struct str key = s.key;
 		struct str id = key_get_strz(&key);
 		struct sm_rec r;
-		struct sm_counters c;
-		if (key.n || id.n > SM_ID_LEN)
+		if (key.n || id.n > SM_ID_LEN || read_state(s.value, &r))
 			continue;
-		struct key k;
-		struct str value;
-		if (read_state(s.value, &r))
-			continue;
-		c.seen_ms = 0;
-		struct recr rr;
-		if (txn_get(t, TAB_SM, sm_key(&k, id, 'c'), &value) == 0 && recr_open(&rr, value) == 0) {
-			recr_u64(&rr);
-			recr_u64(&rr);
-			c.seen_ms = recr_u64(&rr);
-		}
-		if (r.expires_ms >= before_ms || c.seen_ms >= before_ms)
+		if (last_seen(t, id, &r) >= before_ms && !is_void(t, &r))
 			continue;
 		memcpy(ids[n], id.p, id.n);
 		ids[n++][id.n] = '\0';

@@ -28,8 +28,9 @@ struct sm_counters {
 void sm_put(struct txn *t, struct str id, const struct sm_rec *r);
 void sm_put_counters(struct txn *t, struct str id, const struct sm_counters *c);
 void sm_put_queue(struct txn *t, struct str id, struct str bytes);
+void sm_del_queue(struct txn *t, struct str id);
 /* 0, ERR_NOT_FOUND or ERR_CORRUPT. Counters absent: zeros. queue (may be NULL): empty when there is none. Slices as txn_get. */
 int sm_get(struct txn *t, struct str id, struct sm_rec *out, struct sm_counters *out_counters, struct str *out_queue);
 void sm_del(struct txn *t, struct str id);
-/* Removes states last seen before the time, and those of a void credentials epoch; returns how many. */
+/* Removes states last seen before the time, and those whose account is gone or has newer credentials; returns how many, at most 64. */
 size_t sm_expire(struct txn *t, uint64_t before_ms);

@@ -40,9 +40,10 @@ void roster_put(struct session *s, const struct jid *contact, const struct roste
 /* Removes an own item and ends both subscriptions (RFC 6121 2.5). ERR_NOT_FOUND when it is not in the roster. */
 void roster_remove(struct session *s, const struct jid *contact, roster_done_fn *done, void *ctx);
 
-/* Writer thread, when an account is deleted: its items go, and its contacts' items say none, so that the next owner of the name inherits nothing. People
- * online see it at their next login. */
+/* Writer thread, when an account is deleted: its items go, and its contacts' items say none, so that the next owner of the name inherits nothing. */
 void roster_end_account(struct txn *t, uint32_t account, struct str bare);
+/* After that commit: contacts who are online forget the account too, and their sessions are told. Any worker. */
+void roster_account_gone(struct str bare);
 
 /* For roster_change.c: an item in one piece of heap (freed with mem_free; request is left out), and the memory of a user brought to what was
  * committed. */

@@ -3,7 +3,9 @@
  * (RFC 6121 section 3); its completion runs on both homes and tells the sessions there. Nothing is said before the commit (D01).
  */
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/mem.h"
+#include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/org.h"
 #include "server/im/peer.h"
@@ -273,6 +275,52 @@ void roster_end_account(struct txn *t, uint32_t account, struct str bare)
 		end_contact(&e, e.contact[i], bare);
 	roster_delete_account(t, account);
 	arena_free(e.a);
+}
+
+struct gone {
+	size_t n;
+	char bare[];
+};
+
+/* What the commit made of the item that u has about an account that ended. */
+static void bring_up_to_date(struct user *u, struct str bare, const struct roster_item *known)
+{
+	struct txn *t = im_read();
+	struct roster_item item;
+	bool saw = known->to, shown = known->listed;
+
+	if (roster_item_get(t, u->id, bare, &item))
+		item = (struct roster_item){ .jid = bare };
+	uint64_t version = roster_version(t, u->id);
+	roster_remember(u, &item, version); /* known is gone */
+	if (shown)
+		roster_push(u, &item, version);
+	txn_commit(t);
+	if (saw)
+		roster_hide(u, bare);
+}
+
+static void gone_here(void *data)
+{
+	const struct gone *g = data;
+	size_t pos = 0;
+	struct str key;
+	void *v;
+
+	while (hash_next(home()->users, &pos, &key, &v)) {
+		const struct roster_item *known = roster_item(v, str_of(g->bare, g->n));
+		if (known)
+			bring_up_to_date(v, str_of(g->bare, g->n), known);
+	}
+}
+
+void roster_account_gone(struct str bare)
+{
+	struct gone *g = mem_alloc(sizeof *g + bare.n);
+
+	g->n = bare.n;
+	memcpy(g->bare, bare.p, bare.n);
+	fanout(gone_here, g, mem_free);
 }
 
 /* ---- completion on the homes ---- */

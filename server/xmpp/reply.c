@@ -72,27 +72,29 @@ static enum stanza_kind kind_of(const struct request *rq)
 						: STANZA_IQ;
 }
 
-void reply_error(struct request *rq, const char *type, enum atom condition, const char *text)
+static void send_error(struct request *rq, struct node *error)
 {
 	struct outgoing o = { .from = answer_from(rq), .type = STR("error"), .id = rq->id, .kind = kind_of(rq) };
 
 	if (str_eq_c(rq->type, "error") || (rq->stanza->name == A_iq && str_eq_c(rq->type, "result")))
 		return; /* row X19 */
-	o.payload = payload_of_node(error_node(rq->a, type, condition, text));
+	o.payload = payload_of_node(error);
 	session_send(rq->session, &o);
 	chunk_unref(o.payload);
+}
+
+void reply_error(struct request *rq, const char *type, enum atom condition, const char *text)
+{
+	send_error(rq, error_node(rq->a, type, condition, text));
 }
 
 void reply_error_with(struct request *rq, const char *type, enum atom condition, enum atom own, enum ns own_ns,
 		      const char *text)
 {
-	struct outgoing o = { .from = answer_from(rq), .type = STR("error"), .id = rq->id, .kind = kind_of(rq) };
 	struct node *e = error_node(rq->a, type, condition, text);
 
 	node_add(rq->a, e, own, own_ns);
-	o.payload = payload_of_node(e);
-	session_send(rq->session, &o);
-	chunk_unref(o.payload);
+	send_error(rq, e);
 }
 
 void reply_printed(struct request *rq, struct str children)
@@ -109,13 +111,8 @@ void reply_printed(struct request *rq, struct str children)
 
 void reply_blocked(struct request *rq)
 {
-	struct outgoing o = { .from = answer_from(rq), .type = STR("error"), .id = rq->id, .kind = kind_of(rq) };
-	struct node *e = error_node(rq->a, "cancel", A_not_acceptable, "You block this contact; unblock it first");
-
-	node_add(rq->a, e, A_blocked, NS_BLOCKING_ERRORS);
-	o.payload = payload_of_node(e);
-	session_send(rq->session, &o);
-	chunk_unref(o.payload);
+	reply_error_with(rq, "cancel", A_not_acceptable, A_blocked, NS_BLOCKING_ERRORS,
+			 "You block this contact; unblock it first");
 }
 
 static const struct {

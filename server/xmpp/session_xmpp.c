@@ -127,8 +127,10 @@ static void keep(struct xsession *xs, struct str head, struct chunk *payload, st
 		u->payload = payload ? chunk_ref(payload) : NULL;
 		u->head_n = (uint32_t)head.n;
 		u->tail_n = (uint32_t)tail.n;
-		memcpy(u->bytes, head.p, head.n);
-		memcpy(u->bytes + head.n, tail.p, tail.n);
+		if (head.n)
+			memcpy(u->bytes, head.p, head.n);
+		if (tail.n)
+			memcpy(u->bytes + head.n, tail.p, tail.n);
 		xs->out_count++;
 	}
 	if (xs->out.last)
@@ -246,6 +248,13 @@ void xsession_write(struct xsession *xs, struct str head, struct chunk *payload,
 	}
 }
 
+/* Confirming it moves the delivered cursor. A copy for a resource that is no target of messages does not (RFC 6121 8.5.2.1, XEP-0160): the message
+ * waits for one that is. */
+static bool delivers(const struct session *s, const struct outgoing *o)
+{
+	return o->carbon == CARBON_NONE || (o->carbon == CARBON_RECEIVED && s->available && s->priority >= 0);
+}
+
 static void send_outgoing(struct session *s, const struct outgoing *o)
 {
 	struct xsession *xs = (struct xsession *)s;
@@ -257,7 +266,7 @@ static void send_outgoing(struct session *s, const struct outgoing *o)
 		return;
 	if (s->inactive && xs->held)
 		csi_flush(xs);
-	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), o->carbon == CARBON_SENT ? 0 : o->gid,
+	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), delivers(s, o) ? o->gid : 0,
 		       o->may_wait);
 }
 

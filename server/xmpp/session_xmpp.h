@@ -105,6 +105,7 @@ void sm_saved(struct xsession *xs, uint32_t number);       /* the commit with th
 void sm_not_saved(struct xsession *xs, uint32_t number);   /* that commit failed: it is tried again while <r/> waits (row D06) */
 void sm_detach(struct xsession *xs);                       /* starts the time for resuming */
 void sm_state_changed(struct xsession *xs);                /* presence, carbons, roster: a crash must not lose them (row D17) */
+void sm_credentials_changed(struct xsession *xs);          /* a password change that this session outlives: its state belongs to the new epoch */
 void sm_forget(struct xsession *xs);                       /* session ends: removes its state */
 void sm_request(struct xsession *xs);                      /* asks for <a/> when due; before the loop sleeps */
 void sm_save_for_shutdown(struct xsession *xs);

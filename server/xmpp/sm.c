@@ -339,6 +339,14 @@ static void save_state(const struct xsession *xs, struct str queue)
 	im_write(&o->op);
 }
 
+void sm_credentials_changed(struct xsession *xs)
+{
+	if (!xs->resumable)
+		return;
+	save_state(xs, STR_NONE);
+	save_counters(xs, xs->in_saved); /* a sweep between the change and this may have removed both */
+}
+
 void sm_state_changed(struct xsession *xs)
 {
 	if (xs->resumable)
@@ -434,6 +442,14 @@ static void restore_fields(struct xsession *xs, struct str id, const struct sm_r
 	loop_timer(loop_self(), &xs->expire, limits()->sm_resume_ms);
 }
 
+/* Somebody has bound that resource since the restart (RFC 6120 7.7.2.2). */
+static bool is_taken(const struct jid *jid)
+{
+	struct user *u = user_find(jid_bare(jid));
+
+	return u && session_find(u, jid_resource(jid));
+}
+
 /* A state of before a restart (row D17) becomes a detached session again; NULL when there is none for this account. */
 static struct xsession *restore(struct stream *st, struct str id, uint32_t h)
 {
@@ -449,7 +465,7 @@ static struct xsession *restore(struct stream *st, struct str id, uint32_t h)
 	if (!err && r.account == l->account_id && r.credentials_epoch == l->credentials_epoch &&
 	    clock_wall_ms() < (c.seen_ms + limits()->sm_resume_ms > r.expires_ms ? c.seen_ms + limits()->sm_resume_ms
 										 : r.expires_ms) &&
-	    jid_parse(stream_arena(), r.full_jid, &jid) == 0)
+	    jid_parse(stream_arena(), r.full_jid, &jid) == 0 && !is_taken(&jid))
 		xs = xsession_new(&jid, r.account, r.credentials_epoch, r.is_admin, &err);
 	if (xs) {
 		restore_fields(xs, id, &r, &c, h);
@@ -491,6 +507,8 @@ static int apply_resume(struct txn *t, struct write_op *op)
 	if (err)
 		return err; /* ended by an op before this one: an id is good for one session only (row A17) */
 	sm_put_counters(t, str_of(w->id, SM_ID_LEN), &w->counters);
+	if (queue.n) /* was used by restore(): from here on stanzas are counted anew */
+		sm_del_queue(t, str_of(w->id, SM_ID_LEN));
 	return txn_error(t);
 }
 
@@ -509,6 +527,7 @@ static void attach(struct stream *st, struct xsession *xs)
 	st->xs = xs;
 	xs->stream = st;
 	xs->s.detached = false;
+	xs->s.inactive = false; /* XEP-0352 5.2 */
 	loop_timer_cancel(loop_self(), &xs->expire);
 }
 
@@ -596,6 +615,8 @@ void sm_after_resume(struct stream *st)
 		stream_send(st, str_of(u->bytes + u->head_n, u->tail_n));
 	}
 	loop_defer(loop_self(), &st->turn);
+	if (st->xs == xs)
+		csi_set(xs, false);
 	if (xs->s.available && xs->s.priority >= 0)
 		deliver_waiting(&xs->s);
 }

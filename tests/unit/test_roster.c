@@ -360,20 +360,57 @@ TEST(memory_equals_the_store)
 	chunk_unref(b.c);
 }
 
+struct memory {
+	struct fake *f;
+	const char *contact;
+	struct roster_item *out;
+};
+
+static void read_memory(void *arg)
+{
+	struct memory *m = arg;
+	const struct roster_item *i = roster_item(m->f->s.user, str_c(m->contact));
+
+	*m->out = i ? *i : (struct roster_item){ .listed = false };
+}
+
+static void memory_of(struct fake *f, const char *contact, struct roster_item *out)
+{
+	struct memory m = { f, contact, out };
+
+	rig_run(f->worker, read_memory, &m);
+}
+
+/* As server/worker.c does. */
+static void tell_gone(struct str bare, uint32_t id, enum account_change change, uint32_t epoch, uint64_t keep)
+{
+	(void)id, (void)epoch, (void)keep;
+	if (change == ACCOUNT_DELETED)
+		roster_account_gone(bare);
+}
+
 TEST(next_owner_of_a_name_inherits_nothing)
 {
 	struct roster_item i;
 	struct fake *tybalt = world_login("tybalt", "t", true, true);
+	struct str got;
 
 	is_int(act(tybalt, "subscribed", "romeo@example.org"), 0);
 	is_int(act(romeo, "subscribe", "tybalt@example.org"), 0);
 	state_of("romeo", "tybalt@example.org", &i);
 	ok(i.to, "romeo sees tybalt");
 	world_logout(tybalt);
+	world_got(romeo);
+	account_set_listener(tell_gone);
 	is_int(rig_change(account_remove, "tybalt", ""), 0);
 	world_settle();
+	account_set_listener(NULL);
 	state_of("romeo", "tybalt@example.org", &i);
 	ok(!i.to && i.listed, "but not whoever is called tybalt next");
+	memory_of(romeo, "tybalt@example.org", &i);
+	ok(!i.to && i.listed, "nor does romeo's session, which is still there");
+	got = world_got(romeo);
+	is_int(find(got, "jid='tybalt@example.org' subscription='none'"), 1);
 	is_int(rig_add("example.org", "tybalt", "pw"), 0);
 	state_of("tybalt", "romeo@example.org", &i);
 	ok(!i.from && !i.approved, "who has no old items either");

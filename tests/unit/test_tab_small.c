@@ -4,6 +4,7 @@
 #include "storage/tab_block.h"
 #include "storage/tab_mam_prefs.h"
 #include "storage/tab_org.h"
+#include "storage/tab_account.h"
 #include "storage/tab_sm.h"
 #include "tests/unit/storage_both.h"
 
@@ -69,7 +70,7 @@ BOTH(sm_round_trip)
 static void sm_one(struct txn *t, int i, uint64_t expires_ms, uint64_t seen_ms)
 {
 	char id[40];
-	struct sm_rec r = { .account = 1, .full_jid = STR("a@b/c"), .expires_ms = expires_ms };
+	struct sm_rec r = { .account = 1, .credentials_epoch = 1, .full_jid = STR("a@b/c"), .expires_ms = expires_ms };
 
 	snprintf(id, sizeof(id), "%022d", i);
 	sm_put(t, str_c(id), &r);
@@ -90,10 +91,42 @@ static size_t left_in(struct txn *t, enum table tab)
 	return n;
 }
 
+/* The account of sm_one. */
+static void sm_account(struct txn *t, uint32_t epoch)
+{
+	struct account_rec r = { .domain = STR("b"), .local = STR("a"), .credentials_epoch = epoch };
+
+	is_int(account_create(t, &r), 0);
+	is_int(r.id, 1);
+}
+
+BOTH(sm_expire_void_credentials)
+{
+	struct txn *t = txn_write(s);
+	struct account_rec r;
+
+	sm_account(t, 1);
+	sm_one(t, 1, 1000, 1000);
+	is_int(sm_expire(t, 100), 0);
+	is_int(account_get_by_id(t, 1, &r), 0);
+	r.credentials_epoch = 2;
+	account_put(t, &r);
+	is_int(sm_expire(t, 100), 1);
+	is_int(left_in(t, TAB_SM), 0);
+	r.credentials_epoch = 1;
+	account_put(t, &r);
+	sm_one(t, 2, 1000, 1000);
+	account_delete(t, 1);
+	is_int(sm_expire(t, 100), 1);
+	is_int(left_in(t, TAB_SM), 0);
+	is_int(txn_commit(t), 0);
+}
+
 BOTH(sm_expire_by_time)
 {
 	struct txn *t = txn_write(s);
 
+	sm_account(t, 1);
 	sm_one(t, 1, 100, 0);
 	sm_one(t, 2, 100, 90);
 	sm_one(t, 3, 100, 200); /* used since */
