@@ -17,10 +17,10 @@ void login_peer(const struct stream *st, struct sasl_peer *out)
 	*out = (struct sasl_peer){
 		.domain = st->domain,
 		.secure = st->secure,
-		.loopback = conn_is_loopback(st->conn),
-		.tls = conn_tls(st->conn),
-		.ip = conn_ip(st->conn),
-		.conn_id = conn_id(st->conn),
+		.loopback = st->loopback,
+		.tls = stream_tls(st),
+		.ip = st->ip,
+		.conn_id = st->id,
 		.stream_from = st->from,
 	};
 }
@@ -82,11 +82,10 @@ static void send_failure(struct stream *st, const char *condition, const char *t
 static void on_failure(struct stream *st, const struct sasl_outcome *o)
 {
 	send_failure(st, o->condition, o->text);
-	log_info("auth.failed", LU("conn", conn_id(st->conn)), LC("ip", conn_ip(st->conn)),
-		 LC("condition", o->condition));
+	log_info("auth.failed", LU("conn", st->id), LC("ip", st->ip), LC("condition", o->condition));
 	if (!o->counts || ++st->auth_failures < limits()->auth_failures)
 		return;
-	limit_hit_log("auth_failures", conn_ip(st->conn));
+	limit_hit_log("auth_failures", st->ip);
 	stream_error(st, "policy-violation", "Too many failed logins; check name and password and connect again");
 }
 
@@ -106,8 +105,7 @@ static void on_success(struct stream *st, const struct sasl_outcome *o)
 	}
 	l->rotate = o->rotate_token;
 	l->mechanism = str_c(o->mechanism);
-	log_info("auth.ok", LU("conn", conn_id(st->conn)), LC("ip", conn_ip(st->conn)), LS("jid", l->bare),
-		 LC("mechanism", o->mechanism));
+	log_info("auth.ok", LU("conn", st->id), LC("ip", st->ip), LS("jid", l->bare), LC("mechanism", o->mechanism));
 	stream_move(st, threads_home(l->bare), login_success);
 }
 

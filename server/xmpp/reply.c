@@ -184,7 +184,7 @@ static void pause_for_disk(struct xsession *xs)
 	if (!st || st->paused_for_disk || xs->fast_pendings <= limits()->writes_waiting)
 		return;
 	st->paused_for_disk = true;
-	conn_pause(st->conn);
+	st->carrier->hold(st, true);
 }
 
 static void go_on_after_disk(struct xsession *xs)
@@ -194,7 +194,7 @@ static void go_on_after_disk(struct xsession *xs)
 	if (!st || !st->paused_for_disk || xs->fast_pendings > limits()->writes_waiting / 2)
 		return;
 	st->paused_for_disk = false;
-	conn_resume(st->conn);
+	st->carrier->hold(st, false);
 }
 
 void pending_is_fast(struct pending *p)

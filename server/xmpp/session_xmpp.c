@@ -17,10 +17,9 @@
 
 #define CONFIRM_EVERY 64 /* entries after which TCP is asked without waiting for the timer */
 #define CONFIRM_MS 1000
-#define JOIN_MAX 1024 /* a payload up to this size is copied: one piece of output instead of three */
 
 static const char *const kind_names[] = { "message", "presence", "iq" };
-static _Thread_local struct buf head_buf, tail_buf, joined;
+static _Thread_local struct buf head_buf, tail_buf;
 
 /* ---- printing ---- */
 
@@ -28,14 +27,12 @@ void xsessions_thread_init(void)
 {
 	buf_init(&head_buf, 65536);
 	buf_init(&tail_buf, 65536);
-	buf_init(&joined, 2 * 65536 + JOIN_MAX);
 }
 
 void xsessions_thread_fini(void)
 {
 	buf_clear(&head_buf);
 	buf_clear(&tail_buf);
-	buf_clear(&joined);
 }
 
 static void print_start(struct buf *b, const struct outgoing *o, struct str to)
@@ -166,7 +163,7 @@ void xsession_pop(struct xsession *xs, bool confirmed)
 
 static void ask_tcp(struct xsession *xs)
 {
-	uint64_t confirmed = conn_tx_confirmed(xs->stream->conn);
+	uint64_t confirmed = xs->stream->carrier->confirmed(xs->stream);
 
 	while (xs->out.first && xs->out.first->tx_end && xs->out.first->tx_end <= confirmed)
 		xsession_pop(xs, true);
@@ -176,7 +173,7 @@ void xsession_drained(struct xsession *xs)
 {
 	if (xs->sm || !xs->out.n || !xs->stream)
 		return;
-	uint64_t total = conn_tx_total(xs->stream->conn);
+	uint64_t total = xs->stream->carrier->sent(xs->stream);
 	for (; xs->out.unsent; xs->out.unsent = xs->out.unsent->next)
 		xs->out.unsent->tx_end = total;
 	if (xs->out.n >= CONFIRM_EVERY)
@@ -199,27 +196,9 @@ void xsession_confirm(struct xsession *xs)
 {
 	if (xs->sm || !xs->out.n || !xs->stream)
 		return;
-	if (conn_queued(xs->stream->conn) == 0)
+	if (xs->stream->carrier->queued(xs->stream) == 0)
 		xsession_drained(xs);
 	ask_tcp(xs);
-}
-
-static void write_parts(struct stream *st, struct str head, struct chunk *payload, struct str tail, bool may_wait)
-{
-	if (payload && payload->n > JOIN_MAX) {
-		stream_send(st, head);
-		stream_send_chunk(st, payload);
-		stream_send(st, tail);
-		return;
-	}
-	buf_reset(&joined);
-	buf_str_add(&joined, head);
-	buf_str_add(&joined, chunk_str(payload));
-	buf_str_add(&joined, tail);
-	if (may_wait)
-		stream_send_later(st, buf_str(&joined));
-	else
-		stream_send(st, buf_str(&joined));
 }
 
 void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid,
@@ -239,7 +218,7 @@ void xsession_write(struct xsession *xs, struct str head, struct chunk *payload,
 			(may_wait ? loop_later
 				  : loop_defer)(loop_self(),
 						&xs->stream->turn); /* <r/>, before the connection flushes */
-		write_parts(xs->stream, head, payload, tail, may_wait);
+		stream_send_parts(xs->stream, head, payload, tail, may_wait);
 	}
 	if (!xs->stream && xs->out.n > l->sm_queue) { /* nobody there to read it: what is stored waits in the log */
 		limit_hit_log("sm_queue", xs->s.jid.full.p);
@@ -381,14 +360,14 @@ static void describe(struct session *s, struct buf *b)
 	struct xsession *xs = (struct xsession *)s;
 	struct stream *st = xs->stream;
 
-	buf_printf(b, "\"transport\":\"tcp\",\"resumable\":%s,\"connected\":%s", xs->resumable ? "true" : "false",
-		   st ? "true" : "false");
-	if (!st)
-		return;
-	buf_printf(b, ",\"ip\":\"%s\"", conn_ip(st->conn));
-	if (conn_tls(st->conn))
-		buf_printf(b, ",\"tls\":\"%s\",\"cipher\":\"%s\"", tls_version(conn_tls(st->conn)),
-			   tls_cipher(conn_tls(st->conn)));
+	struct tls_session *tls = st ? stream_tls(st) : NULL;
+
+	buf_printf(b, "\"transport\":\"%s\",\"resumable\":%s,\"connected\":%s", st ? st->carrier->name : "none",
+		   xs->resumable ? "true" : "false", st ? "true" : "false");
+	if (st)
+		buf_printf(b, ",\"ip\":\"%s\"", st->ip);
+	if (tls)
+		buf_printf(b, ",\"tls\":\"%s\",\"cipher\":\"%s\"", tls_version(tls), tls_cipher(tls));
 }
 
 const struct transport xmpp_transport = { "tcp", send_outgoing, kick, describe };
@@ -459,7 +438,7 @@ int xsession_bind(struct stream *st, struct str wanted)
 		return err;
 	xs->stream = st;
 	st->xs = xs;
-	log_info("session.bound", LU("conn", conn_id(st->conn)), LS("jid", xs->s.jid.full), LC("ip", conn_ip(st->conn)),
-		 LC("tls", conn_tls(st->conn) ? tls_version(conn_tls(st->conn)) : ""));
+	log_info("session.bound", LU("conn", st->id), LS("jid", xs->s.jid.full), LC("ip", st->ip),
+		 LC("transport", st->carrier->name), LC("tls", stream_tls(st) ? tls_version(stream_tls(st)) : ""));
 	return 0;
 }

@@ -174,7 +174,7 @@ static void no_answer(struct timer *t)
 	if (!xs->stream)
 		return;
 	limit_hit_log("sm_ack_ms", xs->s.jid.full.p);
-	conn_abort(xs->stream->conn, ERR_TIMEOUT);
+	xs->stream->carrier->abort(xs->stream, ERR_TIMEOUT);
 }
 
 void sm_request(struct xsession *xs)
@@ -200,6 +200,7 @@ static bool take_h_number(struct stream *st, struct xsession *xs, uint32_t h)
 		node_set_u64(a, c, "h", h);
 		node_set_u64(a, c, "send-count", xs->out_count);
 		stream_send_node(st, e);
+		st->error = "undefined-condition";
 		stream_end(st);
 		return false;
 	}
@@ -560,7 +561,7 @@ static void resume_committed(struct write_op *op, int err, unsigned worker)
 	struct node *r = node_new(a, A_resumed, NS_SM3);
 	node_set_u64(a, r, "h", xs->in);
 	node_set(a, r, "previd", arena_str(a, id_of(xs)));
-	log_info("session.resumed", LU("conn", conn_id(st->conn)), LS("jid", xs->s.jid.full), LU("h", xs->in));
+	log_info("session.resumed", LU("conn", st->id), LS("jid", xs->s.jid.full), LU("h", xs->in));
 	w->done(st, r, true);
 	arena_reset(a);
 }
@@ -609,11 +610,9 @@ void sm_after_resume(struct stream *st)
 	struct xsession *xs = st->xs;
 
 	xs->request_sent = false;
-	for (struct unacked *u = xs->out.first; u && st->xs == xs; u = u->next) {
-		stream_send(st, str_of(u->bytes, u->head_n));
-		stream_send_chunk(st, u->payload);
-		stream_send(st, str_of(u->bytes + u->head_n, u->tail_n));
-	}
+	for (struct unacked *u = xs->out.first; u && st->xs == xs; u = u->next)
+		stream_send_parts(st, str_of(u->bytes, u->head_n), u->payload, str_of(u->bytes + u->head_n, u->tail_n),
+				  false);
 	loop_defer(loop_self(), &st->turn);
 	if (st->xs == xs)
 		csi_set(xs, false);

@@ -1,6 +1,6 @@
 /*
- * A client stream's life: accept, header, errors, close, and the move to its home worker. What elements mean is in phase.c and the feature files.
- * One thread at a time: the worker whose loop the connection is attached to.
+ * A client stream's life over whatever carries it: header, errors, close, and the move to its home worker. What elements mean is in phase.c and the
+ * feature files. One thread at a time: the worker whose loop the carrier is attached to.
  */
 #include "server/xmpp/stream.h"
 #include "base/clock.h"
@@ -10,6 +10,7 @@
 #include "server/net/limits.h"
 #include "server/net/listener.h"
 #include "server/net/threads.h"
+#include "server/xmpp/login.h"
 #include "server/xmpp/session_xmpp.h"
 #include "xml/build.h"
 #include "xml/jid.h"
@@ -20,35 +21,28 @@
 static _Thread_local struct arena *arena;
 static _Thread_local struct list all_streams;
 static _Thread_local size_t n_streams;
-static _Thread_local struct buf scratch;
+static _Thread_local struct buf scratch, joined;
+
+#define JOIN_MAX 1024 /* a payload up to this size is copied: one piece of output instead of three */
 
 struct stream_entry { /* a stream in the list of its worker */
 	struct stream st;
 	struct list link;
 };
 
-static void on_data(struct conn *c, const char *data, size_t n);
-static void on_secure(struct conn *c);
-static void on_drained(struct conn *c);
-static void on_closed(struct conn *c, int err);
-static const struct conn_events events = { on_data, on_secure, on_drained, on_closed };
-
-static void on_open(void *ctx, struct node *header);
-static void on_stanza(void *ctx, struct node *stanza);
-static void on_close(void *ctx);
-static const struct parser_events parser_events = { on_open, on_stanza, on_close };
-
 void streams_thread_init(void)
 {
 	arena = arena_new(32768);
 	list_init(&all_streams);
 	buf_init(&scratch, 64u << 20);
+	buf_init(&joined, 64u << 20);
 }
 
 void streams_thread_fini(void)
 {
 	arena_free(arena);
 	buf_clear(&scratch);
+	buf_clear(&joined);
 	parser_pool_clear();
 }
 
@@ -74,11 +68,11 @@ static void unlist_stream(struct stream *st)
 	n_streams--;
 }
 
-static struct parser_limits limits_of_phase(enum phase phase)
+struct parser_limits stream_limits(const struct stream *st)
 {
 	const struct limits *l = limits();
 
-	if (phase == PHASE_BIND || phase == PHASE_SESSION)
+	if (st->phase == PHASE_BIND || st->phase == PHASE_SESSION || (st->login && st->login->done))
 		return (struct parser_limits){
 			l->stanza_bytes,       l->token_bytes,		(unsigned)l->depth,
 			(unsigned)l->elements, (unsigned)l->attributes, (unsigned)l->namespaces
@@ -88,23 +82,9 @@ static struct parser_limits limits_of_phase(enum phase phase)
 				       (unsigned)l->attributes,	   (unsigned)l->namespaces };
 }
 
-static void new_parser(struct stream *st)
-{
-	struct parser_limits l = limits_of_phase(st->phase);
-
-	parser_free(st->parser);
-	st->parser = parser_new(&parser_events, st, &l);
-}
-
 void stream_raise_limits(struct stream *st)
 {
-	const struct limits *l = limits();
-	struct parser_limits pl = limits_of_phase(PHASE_SESSION);
-
-	parser_set_limits(st->parser, &pl);
-	conn_set_rate(st->conn, l->rate_bytes, l->rate_bytes_burst);
-	conn_set_stanza_rate(st->conn, l->rate_stanzas, l->rate_stanzas_burst);
-	conn_set_output_max(st->conn, l->output_bytes + l->output_grace_bytes);
+	st->carrier->limits(st);
 }
 
 static void login_too_slow(struct timer *t)
@@ -119,19 +99,21 @@ static void idle_check(struct timer *t)
 {
 	struct stream *st = list_entry(t, struct stream, idle_timer);
 	const struct limits *l = limits();
-	uint64_t now = loop_now(loop_self()), silent = now - conn_last_rx(st->conn);
+	uint64_t now = loop_now(loop_self()), silent = now - st->carrier->last_rx(st);
 
 	if (st->phase != PHASE_SESSION)
 		return;
-	if (st->ping_sent_ms && conn_last_rx(st->conn) >= st->ping_sent_ms)
+	if (st->ping_sent_ms && st->carrier->last_rx(st) >= st->ping_sent_ms)
 		st->ping_sent_ms = 0;
 	if (st->ping_sent_ms && now - st->ping_sent_ms >= l->ping_timeout_ms) {
-		conn_abort(st->conn, ERR_TIMEOUT);
+		st->carrier->abort(st, ERR_TIMEOUT);
 		return;
 	}
 	if (!st->ping_sent_ms && silent >= l->ping_ms) {
 		st->ping_sent_ms = now;
-		if (st->xs->sm)
+		if (st->carrier->ping)
+			st->carrier->ping(st);
+		else if (st->xs->sm)
 			stream_send(st, STR("<r xmlns='urn:xmpp:sm:3'/>"));
 		else
 			stream_send(st, STR("<iq type='get' id='server-ping'><ping xmlns='urn:xmpp:ping'/></iq>"));
@@ -149,58 +131,69 @@ static void before_sleep(struct deferred *d)
 		sm_request(st->xs);
 }
 
-void stream_accept(const struct stream_listener *l, int fd)
+struct stream *stream_new(const struct stream_listener *l, const struct stream_carrier *carrier, void *link,
+			  struct conn *conn, const char *ip, uint64_t id)
 {
 	struct stream_entry *e = NEW(struct stream_entry);
 	struct stream *st = &e->st;
-	struct tls_context *tls = l->security == STREAM_DIRECT_TLS ? l->tls() : NULL;
 
 	st->listener = l;
+	st->carrier = carrier;
+	st->link = link;
+	st->conn = conn;
+	st->id = id;
+	snprintf(st->ip, sizeof st->ip, "%s", ip);
 	st->phase = l->security == STREAM_STARTTLS ? PHASE_TLS : PHASE_AUTH;
-	st->secure = l->security == STREAM_DIRECT_TLS || l->security == STREAM_PROXIED;
 	st->created_ms = loop_now(loop_self());
 	st->turn.run = before_sleep;
 	list_init(&st->turn.link);
-	new_parser(st);
-	st->conn = conn_new(fd, &events, st, tls);
-	tls_context_unref(tls);
-	list_stream(st);
 	st->login_timer.fire = login_too_slow;
 	st->idle_timer.fire = idle_check;
+	list_stream(st);
+	return st;
+}
+
+void stream_start(struct stream *st)
+{
 	loop_timer(loop_self(), &st->login_timer, limits()->login_ms);
-	st->preauth_counted = preauth_enter(conn_ip(st->conn));
+	st->preauth_counted = preauth_enter(st->ip);
 	if (!st->preauth_counted)
 		stream_error(st, "policy-violation",
 			     "Too many connections from your address wait for their login; try again later");
+}
+
+struct tls_session *stream_tls(const struct stream *st)
+{
+	return st->conn && !st->proxied ? conn_tls(st->conn) : NULL;
 }
 
 void stream_enter(struct stream *st, enum phase next)
 {
 	static const char *const names[PHASES] = { "tls", "auth", "bind", "session", "closed" };
 
-	log_debug("stream.phase", LU("conn", conn_id(st->conn)), LC("from", names[st->phase]), LC("to", names[next]));
+	log_debug("stream.phase", LU("conn", st->id), LC("from", names[st->phase]), LC("to", names[next]));
 	st->phase = next;
 	if (next == PHASE_SESSION) {
 		loop_timer_cancel(loop_self(), &st->login_timer);
 		loop_timer(loop_self(), &st->idle_timer, limits()->ping_ms);
 	}
 	if (next >= PHASE_SESSION && st->preauth_counted) {
-		preauth_leave(conn_ip(st->conn));
+		preauth_leave(st->ip);
 		st->preauth_counted = false;
 	}
 }
 
 static void too_slow(struct stream *st)
 {
-	limit_hit_log("output_bytes", st->xs ? st->xs->s.jid.full.p : conn_ip(st->conn));
-	conn_abort(st->conn,
-		   ERR_LIMIT); /* the session is detached or closed by on_closed; nothing stored is lost (E01) */
+	limit_hit_log("output_bytes", st->xs ? st->xs->s.jid.full.p : st->ip);
+	st->carrier->abort(
+		st, ERR_LIMIT); /* the session is detached or closed by stream_gone; nothing stored is lost (E01) */
 }
 
 /* A burst (roster, presence of a company at login) may pass the limit for a while; a reader that stays above it is too slow. */
 static bool stays_above_limit(struct stream *st)
 {
-	if (conn_queued(st->conn) <= limits()->output_bytes) {
+	if (st->carrier->queued(st) <= limits()->output_bytes) {
 		st->slow_since_ms = 0;
 		return false;
 	}
@@ -210,26 +203,30 @@ static bool stays_above_limit(struct stream *st)
 	return now - st->slow_since_ms > limits()->output_slow_ms;
 }
 
-void stream_send(struct stream *st, struct str bytes)
+static struct str join(struct str head, struct chunk *payload, struct str tail)
 {
-	if (conn_is_closing(st->conn))
+	buf_reset(&joined);
+	buf_str_add(&joined, head);
+	buf_str_add(&joined, chunk_str(payload));
+	buf_str_add(&joined, tail);
+	return buf_str(&joined);
+}
+
+void stream_send_parts(struct stream *st, struct str head, struct chunk *payload, struct str tail, bool may_wait)
+{
+	bool small = (payload || tail.n) && (!payload || payload->n <= JOIN_MAX);
+
+	if (st->carrier->is_closing(st))
 		return;
-	if (conn_write(st->conn, bytes) == ERR_LIMIT || stays_above_limit(st))
+	int err = small ? st->carrier->send(st, join(head, payload, tail), NULL, STR_NONE, may_wait)
+			: st->carrier->send(st, head, payload, tail, may_wait);
+	if (err == ERR_LIMIT || stays_above_limit(st))
 		too_slow(st);
 }
 
-void stream_send_later(struct stream *st, struct str bytes)
+void stream_send(struct stream *st, struct str element)
 {
-	if (conn_is_closing(st->conn))
-		return;
-	if (conn_write_later(st->conn, bytes) == ERR_LIMIT || stays_above_limit(st))
-		too_slow(st);
-}
-
-void stream_send_chunk(struct stream *st, struct chunk *c)
-{
-	if (c && !conn_is_closing(st->conn) && conn_write_chunk(st->conn, c, 0, c->n) == ERR_LIMIT)
-		too_slow(st);
+	stream_send_parts(st, element, NULL, STR_NONE, false);
 }
 
 void stream_send_node(struct stream *st, const struct node *n)
@@ -239,23 +236,27 @@ void stream_send_node(struct stream *st, const struct node *n)
 	stream_send(st, buf_str(&scratch));
 }
 
+/* Our printer writes the default namespace first or not at all. */
+struct str stream_frame(struct str first, size_t *out_at)
+{
+	size_t i = 1;
+
+	while (i < first.n && first.p[i] != ' ' && first.p[i] != '>' && first.p[i] != '/')
+		i++;
+	*out_at = i;
+	if (str_starts(first, STR("<stream:")))
+		return STR(" xmlns:stream='http://etherx.jabber.org/streams'");
+	if (str_starts(str_of(first.p + i, first.n - i), STR(" xmlns='")))
+		return STR_NONE;
+	return STR(" xmlns='jabber:client'");
+}
+
 static void send_header(struct stream *st)
 {
 	char id[RANDOM_TOKEN];
-	struct buf *b = &scratch;
 
 	random_token(id);
-	buf_reset(b);
-	buf_lit(b, "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
-		   "xmlns:stream='http://etherx.jabber.org/streams'"
-		   " version='1.0' xml:lang='en'");
-	print_attr(b, "id", str_c(id));
-	if (st->domain.p)
-		print_attr(b, "from", st->domain);
-	if (st->from.p)
-		print_attr(b, "to", st->from);
-	buf_byte(b, '>');
-	stream_send(st, buf_str(b));
+	st->carrier->open(st, id);
 	st->header_sent = true;
 }
 
@@ -263,10 +264,8 @@ void stream_end(struct stream *st)
 {
 	if (st->phase == PHASE_CLOSED)
 		return;
-	if (st->header_sent)
-		stream_send(st, STR("</stream:stream>"));
 	stream_enter(st, PHASE_CLOSED);
-	conn_close(st->conn);
+	st->carrier->end(st);
 }
 
 void stream_error(struct stream *st, const char *condition, const char *text)
@@ -286,24 +285,17 @@ void stream_error(struct stream *st, const char *condition, const char *text)
 	}
 	buf_lit(b, "</stream:error>");
 	stream_send(st, buf_str(b));
-	log_info("stream.error", LU("conn", conn_id(st->conn)), LC("ip", conn_ip(st->conn)), LC("condition", condition),
+	log_info("stream.error", LU("conn", st->id), LC("ip", st->ip), LC("condition", condition),
 		 LC("text", text ? text : ""));
+	st->error = condition;
 	stream_end(st);
 }
 
 /* RFC 6120 4.7 and 4.9.3: what may be wrong with a header. NULL: nothing; the text tells what to do. */
-static const char *check_header(struct stream *st, struct node *h, const char **out_text)
+static const char *check_header(struct stream *st, const struct node *h, const char **out_text)
 {
 	struct str to = node_attr(h, "to"), version = node_attr(h, "version"), domain;
 
-	if (!node_is(h, A_stream, NS_STREAMS)) {
-		*out_text = "The first element must be <stream:stream xmlns:stream='http://etherx.jabber.org/streams'>";
-		return h->name == A_stream ? "invalid-namespace" : "bad-format";
-	}
-	if (!str_eq_c(parser_content_ns(st->parser), "jabber:client")) {
-		*out_text = "The content namespace of a client stream is jabber:client";
-		return "invalid-namespace";
-	}
 	if (!to.p || jid_prep_domain(arena, to, &domain)) {
 		*out_text = "Name the server's domain in 'to'";
 		return to.p ? "host-unknown" : "improper-addressing";
@@ -336,9 +328,8 @@ static void take_from(struct stream *st, struct str from)
 	st->from = j.full;
 }
 
-static void on_open(void *ctx, struct node *header)
+void stream_header(struct stream *st, const struct node *header)
 {
-	struct stream *st = ctx;
 	const char *text = NULL;
 
 	if (st->phase == PHASE_CLOSED)
@@ -354,23 +345,25 @@ static void on_open(void *ctx, struct node *header)
 	features_send(st);
 }
 
-static void on_stanza(void *ctx, struct node *stanza)
+void stream_element(struct stream *st, struct node *n)
 {
-	struct stream *st = ctx;
-
 	if (st->phase != PHASE_CLOSED) {
-		conn_charge_stanza(st->conn);
-		phase_element(st, stanza);
+		st->carrier->charge(st);
+		phase_element(st, n);
 	}
 	arena_reset(arena);
 }
 
-static void on_close(void *ctx)
+void stream_bad_input(struct stream *st, int parser_error, const char *text)
 {
-	struct stream *st = ctx;
+	arena_reset(arena);
+	stream_error(st, parser_error_condition(parser_error), text);
+}
 
-	if (st->xs &&
-	    st->phase == PHASE_SESSION) { /* the client's own goodbye: nothing to resume (XEP-0198 section 5) */
+/* The client's own goodbye: nothing to resume (XEP-0198 section 5). */
+void stream_peer_ended(struct stream *st)
+{
+	if (st->xs && st->phase == PHASE_SESSION) {
 		struct xsession *xs = st->xs;
 		xsession_confirm(xs);
 		st->xs = NULL;
@@ -383,62 +376,11 @@ static void on_close(void *ctx)
 void stream_restart(struct stream *st)
 {
 	st->header_sent = false;
-	if (st->feeding) { /* the parser is on the stack: it is replaced when it has returned (row X08) */
-		st->want_restart = true;
-		parser_stop(st->parser);
-	} else {
-		new_parser(st);
-	}
+	st->carrier->restart(st);
 }
 
-static void on_data(struct conn *c, const char *data, size_t n)
+void stream_drained(struct stream *st)
 {
-	struct stream *st = conn_user(c);
-
-	while (n && st->phase != PHASE_CLOSED) {
-		size_t used = n;
-		st->feeding = true;
-		int err = parser_feed(st->parser, arena, data, n, &used);
-		st->feeding = false;
-		if (err) {
-			arena_reset(arena);
-			stream_error(st, parser_error_condition(err), parser_error_text(st->parser));
-			return;
-		}
-		data += used;
-		n -= used;
-		if (!st->want_restart)
-			return;
-		st->want_restart = false;
-		if (st->starting_tls)
-			n = str_trim(str_of(data, n))
-				    .n;	     /* go-sendxmpp ends its <starttls/> with a line end: thrown away */
-		if (n && st->starting_tls) { /* row A05: bytes glued behind <starttls/> */
-			stream_error(st, "policy-violation", "Nothing may follow <starttls/> before encryption");
-			return;
-		}
-		new_parser(st);
-	}
-}
-
-static void on_secure(struct conn *c)
-{
-	struct stream *st = conn_user(c);
-
-	st->secure = true;
-	if (st->starting_tls) {
-		st->starting_tls = false;
-		if (st->phase == PHASE_TLS)
-			stream_enter(st, PHASE_AUTH);
-		mem_free((void *)st->from.p); /* RFC 6120 5.4.3.3: what was said in the clear is forgotten */
-		st->from = STR_NONE;
-	}
-}
-
-static void on_drained(struct conn *c)
-{
-	struct stream *st = conn_user(c);
-
 	if (st->xs)
 		xsession_drained(st->xs);
 }
@@ -450,7 +392,7 @@ static void stream_free(struct stream *st)
 	loop_timer_cancel(loop_self(), &st->idle_timer);
 	loop_undefer(&st->turn);
 	if (st->preauth_counted)
-		preauth_leave(conn_ip(st->conn));
+		preauth_leave(st->ip);
 	sm_resume_forget(st);
 	login_free(st);
 	parser_free(st->parser);
@@ -458,11 +400,10 @@ static void stream_free(struct stream *st)
 	mem_free(st);
 }
 
-static void on_closed(struct conn *c, int err)
+void stream_gone(struct stream *st, int err)
 {
-	struct stream *st = conn_user(c);
-
-	log_info("stream.closed", LU("conn", conn_id(c)), LC("ip", conn_ip(c)), LERR(err), LU("rx", conn_tx_total(c)));
+	log_info("stream.closed", LU("conn", st->id), LC("ip", st->ip), LC("transport", st->carrier->name), LERR(err),
+		 LU("tx", st->carrier->sent(st)));
 	if (st->xs) {
 		struct xsession *xs = st->xs;
 		xsession_confirm(xs);
@@ -486,7 +427,7 @@ static void arrived(struct mail *m)
 	struct stream *st = mv->st;
 
 	mem_free(mv);
-	conn_attach(st->conn);
+	st->carrier->attach(st);
 	list_stream(st);
 	loop_timer(loop_self(), &st->login_timer, limits()->login_ms);
 	st->on_moved(st);
@@ -495,6 +436,8 @@ static void arrived(struct mail *m)
 
 void stream_move(struct stream *st, unsigned worker, void (*then)(struct stream *st))
 {
+	if (st->carrier->is_closing(st))
+		return; /* stream_gone is on its way */
 	if ((int)worker == threads_self()) {
 		then(st);
 		return;
@@ -506,7 +449,7 @@ void stream_move(struct stream *st, unsigned worker, void (*then)(struct stream 
 	loop_timer_cancel(loop_self(), &st->login_timer);
 	loop_undefer(&st->turn);
 	unlist_stream(st);
-	conn_detach(st->conn);
+	st->carrier->detach(st, worker);
 	threads_post(worker, &mv->mail);
 }
 
