@@ -6,10 +6,16 @@
 #include <string.h>
 
 static const struct route *const *all_tables;
+static bool (*fallback)(struct http_request *rq, struct str path);
 
 void route_init(const struct route *const *tables)
 {
 	all_tables = tables;
+}
+
+void route_fallback(bool (*answer)(struct http_request *rq, struct str path))
+{
+	fallback = answer;
 }
 
 static bool path_matches(const char *pattern, struct str path)
@@ -26,27 +32,107 @@ static bool method_matches(const char *method, struct str asked)
 	return str_eq_c(asked, method) || (strcmp(method, "GET") == 0 && str_eq_c(asked, "HEAD"));
 }
 
-void route_request(struct http_request *rq)
+/* The row for a request; path_known tells 405 from 404. */
+static const struct route *find(const struct http_request *rq, bool *path_known)
 {
-	bool path_known = false;
-
+	*path_known = false;
 	for (size_t t = 0; all_tables[t]; t++)
 		for (const struct route *r = all_tables[t]; r->path; r++) {
 			if (!path_matches(r->path, rq->path))
 				continue;
-			path_known = true;
-			if (!method_matches(r->method, rq->method))
-				continue;
-			if (r->auth == ROUTE_CONTROL && !rq->is_control)
-				answer_error(rq, 403, "forbidden", "This is only offered on the control socket");
-			else
-				r->handle(rq);
-			return;
+			*path_known = true;
+			if (method_matches(r->method, rq->method))
+				return r;
 		}
-	if (path_known)
-		answer_error(rq, 405, "method", "This address does not take that method");
-	else
+	return NULL;
+}
+
+static void add_method(struct buf *b, const char *method)
+{
+	if (b->n && memmem(b->p, b->n, method, strlen(method)))
+		return;
+	if (b->n)
+		buf_lit(b, ", ");
+	buf_str_add(b, str_c(method));
+}
+
+/* Methods of a path, for Allow and preflights. */
+static struct str methods_of(struct http_request *rq)
+{
+	struct buf b;
+	struct str s;
+
+	buf_init(&b, 1024);
+	for (size_t t = 0; all_tables[t]; t++)
+		for (const struct route *r = all_tables[t]; r->path; r++)
+			if (path_matches(r->path, rq->path))
+				add_method(&b, r->method);
+	add_method(&b, "OPTIONS");
+	s = arena_str(rq->a, buf_str(&b));
+	buf_clear(&b);
+	return s;
+}
+
+/* CORS preflight (Fetch standard 4.8), and OPTIONS as such (RFC 9110 9.3.7). */
+static void answer_options(struct http_request *rq)
+{
+	struct str methods = methods_of(rq), lines = arena_printf(rq->a, "Allow: %s\r\n", methods.p);
+
+	if (rq->origin != ORIGIN_NONE)
+		lines = arena_printf(rq->a,
+				     "%sAccess-Control-Allow-Methods: %s\r\nAccess-Control-Allow-Headers: "
+				     "Authorization, Content-Type, Last-Event-ID, Range\r\n"
+				     "Access-Control-Max-Age: 3600\r\n",
+				     lines.p, methods.p);
+	http_answer(rq, 204, NULL, STR_NONE, lines.p);
+}
+
+static bool only_reads(struct str method)
+{
+	return str_eq_c(method, "GET") || str_eq_c(method, "HEAD");
+}
+
+/* True when it was answered: nothing at that place, or not for this client. */
+static bool turned_away(struct http_request *rq, const struct route *r, bool path_known)
+{
+	if (!path_known) {
 		answer_error(rq, 404, "not_found", "There is nothing at this address");
+	} else if (rq->origin == ORIGIN_FOREIGN && !only_reads(rq->method)) {
+		answer_error(rq, 403, "origin",
+			     "Pages of that origin may not do this; http.origins lists those that may");
+	} else if (!r && str_eq_c(rq->method, "OPTIONS")) {
+		answer_options(rq);
+	} else if (!r) {
+		answer_error(rq, 405, "method", "This address does not take that method");
+	} else if (r->auth == ROUTE_CONTROL && !rq->is_control) {
+		answer_error(rq, 403, "forbidden", "This is only offered on the control socket");
+	} else {
+		return false;
+	}
+	return true;
+}
+
+const struct http_sink *route_head(struct http_request *rq)
+{
+	bool path_known;
+	const struct route *r = find(rq, &path_known);
+
+	rq->route = r;
+	/* Without a sink nothing is lost by answering when the request is whole, and the connection can stay. */
+	return r && r->sink && !turned_away(rq, r, path_known) ? r->sink : NULL;
+}
+
+void route_request(struct http_request *rq)
+{
+	bool path_known = rq->route != NULL;
+	const struct route *r = path_known ? rq->route : find(rq, &path_known);
+
+	if (r && r->sink)
+		r->handle(rq);
+	else if (!path_known && fallback && only_reads(rq->method) && fallback(rq, rq->path))
+		return;
+	else if (!turned_away(rq, r, path_known))
+		r->handle(rq);
 }
 
 void json_str(struct buf *b, struct str s)

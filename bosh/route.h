@@ -9,11 +9,15 @@ enum route_auth {
 struct route {
 	const char *method, *path;   /* path NULL ends the table; a final "*" matches the rest */
 	enum route_auth auth;
-	http_handler_fn *handle;
+	http_handler_fn *handle;     /* the request is whole */
+	const struct http_sink *sink; /* takes the body while it arrives; NULL: it is collected in rq->body (limit http_body_bytes) */
 };
 /* Sets the tables (NULL-terminated array that stays valid). Main, before the workers start. */
 void route_init(const struct route *const *tables);
-/* Answers 404, 405, 403 itself. */
+/* Asked for GET and HEAD of paths that no table knows; false: it does not know them either. Main, before the workers start. */
+void route_fallback(bool (*answer)(struct http_request *rq, struct str path));
+/* The two hooks of a listener. Unknown paths and methods, missing rights, foreign origins (rows W01, W04) and CORS preflights are answered here. */
+const struct http_sink *route_head(struct http_request *rq);
 void route_request(struct http_request *rq);
 
 /* JSON answers of the API: {"error": {"code": ..., "text": ...}} for errors. */

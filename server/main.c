@@ -7,6 +7,8 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "bosh/http.h"
+#include "bosh/static.h"
 #include "server/admin/control.h"
 #include "server/im/fanout.h"
 #include "server/im/im.h"
@@ -116,6 +118,13 @@ static void accept_xmpp(void *ctx, int fd)
 	stream_accept(ctx, fd);
 }
 
+static void set_http(const struct options *o)
+{
+	struct http_options h = options_http(o);
+
+	http_set_options(&h);
+}
+
 static int open_listeners(struct err_msg *msg)
 {
 	const struct listen_option *l = opt.listen.v;
@@ -175,6 +184,7 @@ static void fill_context(void)
 		if (l[i].protocol == LISTEN_XMPP)
 			snprintf(im.xmpp_port, sizeof im.xmpp_port, "%u", (unsigned)l[i].port);
 	apply_options();
+	set_http(&opt);
 	if (!opt.control_socket[0]) {
 		size_t n = strlen(opt.data) + sizeof "/control.sock";
 		mem_free(opt.control_socket);
@@ -192,6 +202,8 @@ static int start(struct err_msg *msg)
 		return err;
 	if ((err = threads_init(workers > WORKERS_MAX ? WORKERS_MAX : workers)) != 0)
 		return err_set(msg, err, "cannot make worker threads: %s", err_text(err));
+	if ((err = static_init(opt.http_web_root, msg)) != 0)
+		return err;
 	if ((err = open_listeners(msg)) != 0)
 		return err;
 	if ((err = load_tls(&opt, msg)) != 0)
@@ -223,6 +235,7 @@ static void reload(void)
 		log_error("reload.failed", LC("text", msg.text));
 	} else {
 		opt.limits = fresh.limits;
+		set_http(&fresh);
 		opt.log_level = fresh.log_level;
 		opt.directory_passwords = fresh.directory_passwords;
 		apply_options();

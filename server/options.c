@@ -59,6 +59,15 @@ const struct conf_option option_table[] = {
 	  .doc = "Least level that is logged" },
 	{ "control.socket", CONF_STR, AT(control_socket), "",
 	  .doc = "Unix socket of vestnikctl; empty: control.sock in the data directory" },
+	{ "http.trusted_proxies", CONF_STR_LIST, AT(http_proxies), "", 0, 100, .reload = true,
+	  .doc = "Proxies whose Forwarded and X-Forwarded-* headers are believed: addresses or networks (10.0.0.0/8)" },
+	{ "http.origins", CONF_STR_LIST, AT(http_origins), "", 0, 100, .reload = true,
+	  .doc = "Pages of other hosts that may use WebSocket, BOSH and the API: https://portal.example.org; * for "
+		 "all" },
+	{ "http.web_root", CONF_STR, AT(http_web_root), "",
+	  .doc = "Folder with the files of the web client; empty: only the built-in page" },
+	{ "http.access_log", CONF_BOOL, AT(http_access_log), "yes", .reload = true,
+	  .doc = "Log each request with method, path, status and address" },
 	{ "storage.allow_network_fs", CONF_BOOL, AT(allow_network_fs), "no",
 	  .doc = "Start although the data directory is on a network file system, where LMDB is not safe" },
 	{ "storage.map_mib", CONF_UINT, AT(map_mib), "64", 8, 1048576, .unit = "MiB",
@@ -117,6 +126,24 @@ static int check_portal(const char *name, const struct options *o, struct portal
 		       k->domain);
 }
 
+struct http_options options_http(const struct options *o)
+{
+	return (struct http_options){ .proxies = o->http_proxies.v,
+				      .n_proxies = o->http_proxies.n,
+				      .origins = o->http_origins.v,
+				      .n_origins = o->http_origins.n,
+				      .access_log = o->http_access_log };
+}
+
+static int check_http(const char *name, const struct options *o, struct err_msg *msg)
+{
+	struct http_options h = options_http(o);
+	struct err_msg why = { "" };
+	int err = http_check_options(&h, &why);
+
+	return err ? err_set(msg, err, "%s: %s", name, why.text) : 0;
+}
+
 static int check(const char *name, const struct options *o, struct err_msg *msg)
 {
 	char **domains = o->domains.v;
@@ -147,7 +174,7 @@ static int check(const char *name, const struct options *o, struct err_msg *msg)
 				"%s: listen: http port %u: there is no STARTTLS in HTTP, use tls: direct or none", name,
 				(unsigned)l[i].port);
 	}
-	return 0;
+	return check_http(name, o, msg);
 }
 
 int options_load(const char *file, struct options *out, struct err_msg *msg)

@@ -1,6 +1,7 @@
 /* The options of vestnikd: one row each in options.c, which is also the manual (vestnikd --options). */
 #pragma once
 #include "base/conf.h"
+#include "bosh/http.h"
 #include "server/im/portal.h"
 #include "server/net/limits.h"
 
@@ -25,6 +26,9 @@ struct options {
 	uint64_t workers;
 	int log_level;
 	char *control_socket;
+	struct conf_list http_proxies, http_origins; /* char * */
+	char *http_web_root;
+	bool http_access_log;
 	bool allow_network_fs;
 	uint64_t map_mib;
 	struct limits limits;
@@ -34,3 +38,5 @@ extern const struct conf_option option_table[];
 int options_load(const char *file, struct options *out, struct err_msg *msg);
 /* The same for a text (tests). */
 int options_parse(struct str text, struct options *out, struct err_msg *msg);
+/* The part that bosh/http.h takes; borrows the lists. */
+struct http_options options_http(const struct options *o);

@@ -2,13 +2,14 @@
 #include "server/admin/control.h"
 #include "base/mem.h"
 #include "bosh/api.h"
+#include "bosh/static.h"
 #include "server/admin/admin.h"
 #include "server/net/listener.h"
 #include <unistd.h>
 
-static const struct route *const tables[] = {
-	page_routes, metrics_routes, org_routes, user_routes, server_routes, NULL
-};
+static const struct route *const tables[] = { 	
+					      page_routes,	metrics_routes, org_routes,
+					      user_routes,	server_routes,	NULL };
 static char *socket_path;
 
 static void accept_http(void *ctx, int fd)
@@ -22,10 +23,12 @@ static struct http_listener *listener_new(struct tls_context *(*tls)(void), bool
 	static unsigned n;
 	struct http_listener *l = &all[n < 64 ? n++ : 64];
 
+	l->head = route_head;
 	l->handle = route_request;
 	l->tls = tls;
 	l->is_control = is_control;
 	route_init(tables);
+	route_fallback(static_answer);
 	return l;
 }
 

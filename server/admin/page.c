@@ -1,6 +1,7 @@
 /* The first web page: that the server runs, and how to connect. Russian or English by Accept-Language; no script. Any worker. */
 #include "base/mem.h"
 #include "bosh/http.h"
+#include "bosh/static.h"
 #include "server/admin/admin.h"
 #include "server/im/im.h"
 #include "server/im/org.h"
@@ -86,6 +87,8 @@ static void add_pair(struct buf *b, const char *name, const char *value, const c
 
 static void page(struct http_request *rq)
 {
+	if (static_answer(rq, STR("/index.html")))
+		return; /* the web client */
 	struct str accept = http_header_get(rq, "accept-language");
 	const struct texts *t = str_starts(accept, STR("ru")) ? &russian : &english;
 	size_t people;
