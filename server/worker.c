@@ -4,6 +4,7 @@
  */
 #include "server/worker.h"
 #include "base/log.h"
+#include "bosh/bosh.h"
 #include "server/im/account.h"
 #include "server/im/auth.h"
 #include "server/im/inflight.h"
@@ -35,6 +36,7 @@ void worker_fini(unsigned worker)
 {
 	(void)worker;
 	xsessions_drop_all();
+	bosh_thread_fini();
 	loop_timer_cancel(loop_self(), &home()->dirty_timer);
 	roster_thread_fini();
 	org_thread_fini();

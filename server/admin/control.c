@@ -2,12 +2,15 @@
 #include "server/admin/control.h"
 #include "base/mem.h"
 #include "bosh/api.h"
+#include "bosh/bosh.h"
+#include "bosh/host_meta.h"
 #include "bosh/static.h"
+#include "bosh/websocket.h"
 #include "server/admin/admin.h"
 #include "server/net/listener.h"
 #include <unistd.h>
 
-static const struct route *const tables[] = { 	
+static const struct route *const tables[] = { websocket_routes, bosh_routes,	host_meta_routes,
 					      page_routes,	metrics_routes, org_routes,
 					      user_routes,	server_routes,	NULL };
 static char *socket_path;
