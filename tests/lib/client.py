@@ -7,6 +7,7 @@ import struct
 import time
 
 import sasl
+import web
 from xmltree import NS_STREAM, StreamParser, escape, parse_fragment
 
 TIMEOUT_S = float(os.environ.get("TEST_TIMEOUT", "15"))
@@ -42,11 +43,14 @@ def tls_context(**kw):
 
 
 class Conn:
-    """Bytes and events of one connection."""
+    """Bytes and events of one connection. transport: tcp, ws (port is that of HTTP) or bosh."""
 
-    def __init__(self, port, host="127.0.0.1", direct_tls=False, **tls):
-        self.sock = socket.create_connection((host, port), TIMEOUT_S)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, port, host="127.0.0.1", direct_tls=False, transport="tcp", **tls):
+        if transport == "tcp":
+            self.sock = socket.create_connection((host, port), TIMEOUT_S)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self.sock = {"ws": web.WebSocket, "bosh": web.Bosh}[transport](port, host)
         self.tls_options = tls
         self.parser = StreamParser()
         self.eof = False
@@ -88,7 +92,7 @@ class Conn:
 
     def _read(self, timeout_s):
         """Reads once. False when nothing came in time."""
-        pending = isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()
+        pending = hasattr(self.sock, "pending") and self.sock.pending()
         if not pending and not select.select([self.sock], [], [], max(timeout_s, 0))[0]:
             return False
         try:

@@ -148,8 +148,9 @@ class Script:
 class World:
     """One playing of one script in one domain of a running server."""
 
-    def __init__(self, script, server, domain, splitter=None, port=None):
+    def __init__(self, script, server, domain, splitter=None, port=None, transport="tcp"):
         self.script, self.server, self.domain = script, server, domain
+        self.transport = transport
         self.splitter = splitter
         self.port = port
         self.vars = {"domain": domain}
@@ -256,10 +257,14 @@ class World:
     def _open(self, who):
         actor = self.script.actors[who]
         tls = actor.options.get("tls", "none")
-        port = self.port or self.server.ports[{"none": "plain"}.get(tls, tls)]
+        web = self.transport != "tcp"
+        port = self.port or self.server.ports["http" if web else {"none": "plain"}.get(tls, tls)]
         conn = client.Client(port, self.domain, actor.account, self.password(actor.account), actor.resource,
-                             direct_tls=(tls == "direct" and not self.port))
-        conn.on_send = self.splitter
+                             direct_tls=(tls == "direct" and not self.port), transport=self.transport)
+        if web:
+            conn.sock.wire = self.splitter
+        else:
+            conn.on_send = self.splitter
         if who in self.conns:
             self.conns[who].close()
         self.conns[who] = conn
