@@ -50,25 +50,13 @@ void buf_commit(struct buf *b, size_t n)
 	b->n += n;
 }
 
-void buf_add(struct buf *b, const void *p, size_t n)
+void buf_add_growing(struct buf *b, const void *p, size_t n)
 {
-	if (n == 0)
-		return;
 	char *to = buf_reserve(b, n);
 	if (to) {
 		memcpy(to, p, n);
 		b->n += n;
 	}
-}
-
-void buf_str_add(struct buf *b, struct str s)
-{
-	buf_add(b, s.p, s.n);
-}
-
-void buf_byte(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
 }
 
 void buf_u64(struct buf *b, uint64_t v)

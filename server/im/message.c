@@ -186,6 +186,7 @@ void message_send(struct session *session, const struct message *m, const struct
 		  message_done_fn *done, void *ctx)
 {
 	struct jid to = jid_to_bare(m->to);
+	bool has_prefs = session && user_peer(session->user)->has_prefs;
 	const struct peer *p = peer_get(&to);
 
 	if (!p->id)
@@ -200,7 +201,7 @@ void message_send(struct session *session, const struct message *m, const struct
 	o->session = session ? session->number : 0;
 	o->done = done;
 	o->ctx = ctx;
-	if (m->flags & MESSAGE_STORE)
+	if ((m->flags & MESSAGE_STORE) && (has_prefs || p->has_prefs))
 		o->m.flags |= archive_hidden(o->author, jid_bare(&o->author_bare), o->recipient,
 					     jid_bare(&o->recipient_bare));
 	if ((m->flags & MESSAGE_STORE) || (session && session->user->writing))

@@ -1,4 +1,4 @@
-/* A per-worker cache over the account table, emptied as a whole when any account or block list changes (a generation counter): changes are rare
+/* A per-worker cache over the account table, emptied as a whole when any account, block list or archiving preference changes (a generation counter): changes are rare
  * beside messages, and a wrong entry would be worse than a miss. */
 #include "server/im/peer.h"
 #include "base/hash.h"
@@ -7,6 +7,7 @@
 #include "server/net/threads.h"
 #include "storage/tab_account.h"
 #include "storage/tab_block.h"
+#include "storage/tab_mam_prefs.h"
 #include <stdatomic.h>
 
 #define CACHE_MAX 20000
@@ -57,6 +58,7 @@ static struct peer *peer_load(const struct jid *bare)
 		p->id = rec.disabled ? 0 : rec.id;
 		p->disabled = rec.disabled;
 		p->has_blocks = p->id && block_any(t, p->id);
+		p->has_prefs = mam_prefs_any(t, rec.id);
 	}
 	if (txn_commit(t))
 		cache_generation = 0; /* not read is not the same as absent: asked anew next time (row D06) */

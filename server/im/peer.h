@@ -1,5 +1,5 @@
 /* Who is behind a bare JID of one of our domains: a small per-worker cache over the account table, dropped whenever accounts or
- * block lists change. Any worker thread. */
+ * block lists or archiving preferences change. Any worker thread. */
 #pragma once
 #include "xml/jid.h"
 
@@ -8,6 +8,7 @@ struct peer {
 	uint32_t archived;    /* account id also of a disabled account: its old messages can still be read */
 	unsigned home;        /* worker */
 	bool has_blocks;      /* the account has a block list: ask peer_blocks() */
+	bool has_prefs;       /* the account has archiving preferences: ask archive_hidden() */
 	bool disabled;
 	struct str bare;      /* owned by the cache, valid for this loop step */
 };
@@ -21,7 +22,7 @@ struct peer_place {
 const struct peer *peer_at(struct peer_place *place, const struct jid *bare);
 /* True when account `p` blocks `who` (RFC: XEP-0191; matches full, bare and domain entries). */
 bool peer_blocks(const struct peer *p, const struct jid *who);
-/* Drops every worker's cache (account created, deleted, disabled; block list changed). Any thread. */
+/* Drops every worker's cache (account created, deleted, disabled; block list or archiving preferences changed). Any thread. */
 void peer_forget_all(void);
 /* Frees this thread's cache (thread end). */
 void peer_thread_end(void);

@@ -7,6 +7,7 @@
 #include "server/im/im.h"
 #include "server/im/message.h"
 #include "server/im/opaque.h"
+#include "server/im/peer.h"
 #include "server/net/limits.h"
 #include "server/xmpp/request.h"
 #include "storage/tab_mam_prefs.h"
@@ -352,8 +353,10 @@ static int apply_prefs(struct txn *t, struct write_op *op)
 	return txn_error(t);
 }
 
+/* After the commit, on the worker of the session: from its answer on, what it sends obeys the new preferences. */
 static void free_prefs(struct write_op *op)
 {
+	peer_forget_all();
 	arena_free(((struct prefs_op *)op)->arena);
 	mem_free(op);
 }
