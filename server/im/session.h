@@ -23,6 +23,7 @@ struct user {
 	void *roster;                 /* im/roster.c: own items, loaded with the first session */
 	void *blocked;                /* im/block.c: own block list, loaded with the first session */
 	void *pep;                    /* xmpp/pep.c */
+	void *news;                   /* xmpp/roster_news.c: what he has not heard yet of a new structure */
 };
 
 /* An address that got directed presence (im/presence.c). */

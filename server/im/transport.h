@@ -35,4 +35,6 @@ struct transport {
 	void (*kick)(struct session *s, const char *condition, const char *text);
 	/* Copies what an administrator wants to see: address, TLS version and cipher, resumable or not. */
 	void (*describe)(struct session *s, struct buf *out_json_members);
+	/* So much is unsent or unconfirmed that what can wait (pushes by the thousand) should. NULL: never. */
+	bool (*is_full)(const struct session *s);
 };

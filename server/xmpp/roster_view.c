@@ -1,26 +1,24 @@
 /*
  * The structure's items are printed once per worker and snapshot, one after another in the order of org_people(), with the place of each: a roster is then
- * a copy of a few ranges (design idea 5). When the structure changes, only the differences are pushed (RFC 6121 2.1.6). Everything here runs on the home
+ * a copy of a few ranges (design idea 5). What is pushed when the structure changes is in roster_news.c. Everything here runs on the home
  * thread of the users it is about.
  */
 #include "server/xmpp/roster_view.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "server/im/im.h"
 #include "server/im/org.h"
 #include "server/im/peer.h"
-#include "server/im/presence.h"
 #include "server/im/roster_state.h"
 #include "server/xmpp/roster.h"
+#include "server/xmpp/roster_news.h"
 #include "xml/print.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define QUERY_MAX (256u << 20)
-#define BULK 1000 /* more changes than that are not pushed one by one: the roster of the next login has them */
 
 struct view {
 	const struct org *org; /* what is printed; NULL: nothing yet */
@@ -89,6 +87,7 @@ static void view_clear(void)
 
 void roster_thread_fini(void)
 {
+	roster_news_fini();
 	view_clear();
 }
 
@@ -278,7 +277,7 @@ struct chunk *roster_view_print(const struct user *u)
 
 /* ---- pushes ---- */
 
-static bool wants_pushes(const struct user *u)
+bool roster_view_wants_pushes(const struct user *u)
 {
 	list_each (s, &u->sessions, struct session, of_user)
 		if (s->wants_roster)
@@ -286,7 +285,7 @@ static bool wants_pushes(const struct user *u)
 	return false;
 }
 
-static void push_payload(struct user *u, struct chunk *payload)
+void roster_view_push(struct user *u, struct chunk *payload)
 {
 	char token[RANDOM_TOKEN];
 	struct outgoing o = { .kind = STANZA_IQ, .type = STR("set"), .payload = payload };
@@ -312,183 +311,44 @@ static struct chunk *query_with(struct str item, struct str ver)
 	return c;
 }
 
-static void push_merged(struct user *u, const struct roster_item *own, const struct org *o, uint64_t own_version)
+struct chunk *roster_view_item(const struct user *u, struct str jid, const struct org_person *p,
+			       const struct roster_item *own, const struct org *told, uint64_t own_version)
 {
-	const struct org_person *p = person_of(o, u, own->jid);
 	char ver[ROSTER_VER_MAX];
 	struct buf b;
 
 	buf_init(&b, QUERY_MAX);
-	if (p || own->listed)
-		print_item(&b, own->jid, p, own->listed ? own : NULL);
+	if (own && !own->listed)
+		own = NULL;
+	if (p || own)
+		print_item(&b, jid, p, own);
 	else
-		print_removed(&b, own->jid);
-	struct chunk *c = query_with(buf_str(&b), version_of(o, u, own_version, ver));
-	push_payload(u, c);
-	chunk_unref(c);
+		print_removed(&b, jid);
+	struct chunk *c = query_with(buf_str(&b), version_of(told, u, own_version, ver));
 	buf_clear(&b);
+	return c;
 }
 
 static void on_own_change(struct user *u, const struct roster_item *item, uint64_t own_version)
 {
-	if (wants_pushes(u))
-		push_merged(u, item, org_current(), own_version);
-}
-
-/* ---- the structure changed ---- */
-
-struct change {
-	const struct org_person *old, *now; /* NULL: was not there, is not there any more */
-	bool differs;			    /* what the roster shows of him */
-	struct chunk *printed[2]; /* push of the item / of its removal, for people whose own version is `own` */
-	uint64_t own;
-};
-struct diff {
-	const struct org *before, *after;
-	struct change *v;
-	size_t n;
-	bool bulk;
-};
-
-static struct str dept_path(const struct org_person *p)
-{
-	return p->dept ? p->dept->path : STR_NONE;
-}
-
-static bool shows_otherwise(const struct org_person *a, const struct org_person *b)
-{
-	return !str_eq(a->full_name, b->full_name) || !str_eq(dept_path(a), dept_path(b)) ||
-	       (a->dept ? a->dept->id : 0) != (b->dept ? b->dept->id : 0);
-}
-
-static void diff_make(struct diff *d)
-{
-	size_t n_old, n_now;
-	const struct org_person *const *old = org_people(d->before, &n_old), *const *now = org_people(d->after, &n_now);
-
-	d->v = mem_zero((n_old + n_now + 1) * sizeof *d->v);
-	for (size_t i = 0; i < n_now; i++) {
-		const struct org_person *was = org_person(d->before, now[i]->account);
-		if (!was || shows_otherwise(was, now[i]))
-			d->v[d->n++] = (struct change){ .old = was, .now = now[i], .differs = true };
-	}
-	for (size_t i = 0; i < n_old; i++)
-		if (!org_person(d->after, old[i]->account))
-			d->v[d->n++] = (struct change){ .old = old[i], .differs = true };
-	d->bulk = d->n > BULK;
-}
-
-static void change_clear(struct change *c)
-{
-	chunk_unref(c->printed[0]);
-	chunk_unref(c->printed[1]);
-	c->printed[0] = c->printed[1] = NULL;
-}
-
-/* Printed once for all whose own version is the same: nearly everybody's is 0. */
-static struct chunk *change_print(struct change *c, const struct org *after, const struct user *u, bool removed)
-{
-	char ver[ROSTER_VER_MAX];
-	struct buf b;
-
-	if (c->own != roster_own_version(u))
-		change_clear(c);
-	c->own = roster_own_version(u);
-	if (c->printed[removed])
-		return c->printed[removed];
-	buf_init(&b, QUERY_MAX);
-	if (removed)
-		print_removed(&b, c->old->jid.full);
-	else
-		print_item(&b, c->now->jid.full, c->now, NULL);
-	c->printed[removed] = query_with(buf_str(&b), version_of(after, u, c->own, ver));
-	buf_clear(&b);
-	return c->printed[removed];
-}
-
-static void tell(const struct diff *d, struct change *c, struct user *u, bool push)
-{
-	bool saw = org_person_visible(org_person(d->before, u->id), c->old),
-	     sees = org_person_visible(org_person(d->after, u->id), c->now);
-	struct str jid = c->now ? c->now->jid.full : c->old->jid.full;
-
-	if (!saw && !sees)
+	if (!roster_view_wants_pushes(u))
 		return;
-	const struct roster_item *own = roster_item(u, jid);
-	if (push && (saw != sees || c->differs)) {
-		if (own && own->listed)
-			push_merged(u, own, d->after, roster_own_version(u));
-		else
-			push_payload(u, change_print(c, d->after, u, !sees));
-	}
-	if (saw == sees || (own && own->to))
-		return;
-	if (sees && presence_is_available(jid))
-		presence_reveal(jid, u->jid.full, true);
-	if (!sees)
-		roster_hide(u, jid);
-}
-
-static uint32_t place(const struct org_person *p)
-{
-	if (!p || !p->dept)
-		return 0;
-	return im.visibility == VISIBLE_DEPARTMENT ? p->dept->id : p->dept->branch->id;
-}
-
-/* The user himself came, went or moved, so that he sees others than before: everybody is looked at. */
-static bool sees_others(const struct diff *d, const struct user *u)
-{
-	const struct org_person *was = org_person(d->before, u->id), *is = org_person(d->after, u->id);
-
-	return !was != !is || (im.visibility != VISIBLE_COMPANY && place(was) != place(is));
-}
-
-static void tell_everybody(const struct diff *d, struct user *u, bool push)
-{
-	size_t n;
-	const struct org_person *const *now = org_people(d->after, &n);
-
-	for (size_t i = 0; i < n; i++) {
-		const struct org_person *was = org_person(d->before, now[i]->account);
-		struct change c = { .old = was, .now = now[i], .differs = !was || shows_otherwise(was, now[i]) };
-		tell(d, &c, u, push);
-		change_clear(&c);
-	}
-	for (size_t i = 0; i < d->n; i++)
-		if (!d->v[i].now)
-			tell(d, &d->v[i], u, push);
+	struct chunk *c = roster_view_item(u, item->jid, roster_view_person(u, item->jid), item, roster_news_told(u),
+					   own_version);
+	roster_view_push(u, c);
+	chunk_unref(c);
 }
 
 static void on_structure(const struct org *before, const struct org *after)
 {
-	struct diff d = { .before = before, .after = after };
-	size_t pos = 0;
-	struct str key;
-	void *v;
-
 	view_clear();
-	diff_make(&d);
-	if (d.bulk)
-		log_info("roster.bulk_change", LU("items", d.n));
-	while (hash_next(home()->users, &pos, &key, &v)) {
-		struct user *u = v;
-		bool push = wants_pushes(u) && !d.bulk;
-		if (sees_others(&d, u)) {
-			tell_everybody(&d, u, push);
-			continue;
-		}
-		for (size_t i = 0; i < d.n; i++)
-			tell(&d, &d.v[i], u, push);
-	}
-	for (size_t i = 0; i < d.n; i++)
-		change_clear(&d.v[i]);
-	mem_free(d.v);
+	roster_news(before, after);
 }
 
 void roster_handlers_init(void)
 {
 	roster_init();
 	roster_set_push(on_own_change);
+	roster_news_init();
 	org_observe(on_structure);
 }

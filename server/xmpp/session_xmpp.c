@@ -370,7 +370,16 @@ static void describe(struct session *s, struct buf *b)
 		buf_printf(b, ",\"tls\":\"%s\",\"cipher\":\"%s\"", tls_version(tls), tls_cipher(tls));
 }
 
-const struct transport xmpp_transport = { "tcp", send_outgoing, kick, describe };
+/* Half of what would be too much. A lost session is never full: nobody could empty it, and one that gets too much ends by limit sm_queue. */
+static bool is_full(const struct session *s)
+{
+	const struct xsession *xs = (const struct xsession *)s;
+
+	return xs->stream && (xs->stream->carrier->queued(xs->stream) > limits()->output_bytes / 2 ||
+			      (xs->sm && xs->out.n > limits()->sm_queue / 2));
+}
+
+const struct transport xmpp_transport = { "tcp", send_outgoing, kick, describe, is_full };
 
 void xsession_enter(struct xsession *xs)
 {

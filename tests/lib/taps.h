@@ -62,7 +62,7 @@ static void tap_describe(struct session *s, struct buf *out)
 	(void)out;
 }
 
-static const struct transport tap_transport = { "tap", tap_send, tap_kick, tap_describe };
+static const struct transport tap_transport = { "tap", tap_send, tap_kick, tap_describe, NULL };
 
 static void tap_open_here(void *arg)
 {

@@ -46,7 +46,12 @@ static void fake_describe(struct session *s, struct buf *out)
 	(void)out;
 }
 
-static const struct transport fake_transport = { "fake", fake_send, fake_kick, fake_describe };
+static bool fake_is_full(const struct session *s)
+{
+	return ((const struct fake *)s)->full;
+}
+
+static const struct transport fake_transport = { "fake", fake_send, fake_kick, fake_describe, fake_is_full };
 
 static void worker_start(void *arg)
 {

@@ -11,6 +11,7 @@ struct fake {
 	struct session s;          /* first: the transport gets this */
 	struct buf got;
 	unsigned worker;
+	bool full;                 /* it reads slowly */
 };
 
 /* Two workers, memory store; the roster's pushes are printed by server/xmpp. */
