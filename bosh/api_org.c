@@ -33,15 +33,6 @@ static bool flag(struct http_request *rq, const char *name)
 	return str_eq_c(v, "1") || str_eq_c(v, "true");
 }
 
-bool api_domain(struct http_request *rq, struct str domain, struct str *out)
-{
-	*out = domain.n ? domain : str_c(im.domains[0]);
-	if (im_is_our_domain(*out))
-		return true;
-	answer_error(rq, 404, "not_found", "This server does not serve that domain");
-	return false;
-}
-
 static void org_import(struct http_request *rq)
 {
 	struct org_import_request in = { .csv = rq->body,

@@ -26,8 +26,26 @@ void http_get_stats(struct http_stats *out)
 	out->requests = atomic_load(&n_requests);
 }
 
+struct http_kept {
+	struct http_kept *next;
+	void *data;
+	void (*release)(void *data);
+};
+
+void http_keep(struct http_request *rq, void *data, void (*release)(void *data))
+{
+	struct http_kept *k = ARENA_NEW(rq->a, struct http_kept);
+
+	k->data = data;
+	k->release = release;
+	k->next = rq->kept;
+	rq->kept = k;
+}
+
 void http_request_free(struct http_request *rq)
 {
+	for (struct http_kept *k = rq->kept; k; k = k->next)
+		k->release(k->data);
 	arena_free(rq->a);
 	mem_free(rq);
 }

@@ -14,6 +14,8 @@
 struct http_conn;
 struct http_flow;
 struct http_sink;
+struct principal;
+#define HTTP_PARAMS 4
 struct http_header { struct http_header *next; struct str name, value; };
 enum http_origin {
 	ORIGIN_NONE,    /* no Origin header: not a page of a browser */
@@ -37,8 +39,12 @@ struct http_request {
 	bool proxied;                /* by a trusted proxy: TLS, if any, is not the client's */
 	bool keep_alive;
 	const void *route;           /* of route.c */
+	struct str param[HTTP_PARAMS]; /* what stands for {names} in the route's path; percent-decoded with the path */
+	struct principal *who;       /* who asks (api_auth.c); NULL before the route is known */
+	struct str token;            /* the bearer token as sent */
 	void *user;                  /* of the handler, its sink or flow */
 	/* of http*.c */
+	struct http_kept *kept;      /* http_keep() */
 	const struct http_sink *sink;
 	const struct http_flow *flow;
 	uint64_t began_ms, sent, left; /* left: bytes of the announced answer that are still to come; HTTP_UNKNOWN: in chunks */
@@ -85,6 +91,8 @@ void http_print_origins(char *out, size_t n);
 void http_accept(const struct http_listener *l, int fd);
 /* Value of a header, case-insensitive, the first of several; p == NULL when absent. */
 struct str http_header_get(const struct http_request *rq, const char *name);
+/* Ties something to the request: release(data) runs when it is freed. */
+void http_keep(struct http_request *rq, void *data, void (*release)(void *data));
 /* Value of a query parameter, percent-decoded in the arena; p == NULL when absent. */
 struct str http_query(struct http_request *rq, const char *name);
 

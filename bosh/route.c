@@ -2,6 +2,7 @@
 #include "bosh/route.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "bosh/api.h"
 #include <jansson.h>
 #include <string.h>
 
@@ -18,13 +19,29 @@ void route_fallback(bool (*answer)(struct http_request *rq, struct str path))
 	fallback = answer;
 }
 
-static bool path_matches(const char *pattern, struct str path)
+/* Compares segment by segment; what stands for {names} goes to param (NULL: nobody wants it). */
+static bool path_matches(const char *pattern, struct str path, struct str param[HTTP_PARAMS])
 {
-	size_t n = strlen(pattern);
+	size_t at = 0, n_params = 0;
 
-	if (n && pattern[n - 1] == '*')
-		return path.n >= n - 1 && memcmp(path.p, pattern, n - 1) == 0;
-	return str_eq_c(path, pattern);
+	for (; *pattern; pattern++) {
+		if (*pattern == '*' && !pattern[1])
+			return true;
+		if (*pattern != '{') {
+			if (at == path.n || path.p[at++] != *pattern)
+				return false;
+			continue;
+		}
+		size_t from = at;
+		while (at < path.n && path.p[at] != '/')
+			at++;
+		if (at == from)
+			return false;
+		if (param)
+			param[n_params++] = str_of(path.p + from, at - from);
+		pattern = strchr(pattern, '}');
+	}
+	return at == path.n;
 }
 
 static bool method_matches(const char *method, struct str asked)
@@ -33,12 +50,12 @@ static bool method_matches(const char *method, struct str asked)
 }
 
 /* The row for a request; path_known tells 405 from 404. */
-static const struct route *find(const struct http_request *rq, bool *path_known)
+static const struct route *find(struct http_request *rq, bool *path_known)
 {
 	*path_known = false;
 	for (size_t t = 0; all_tables[t]; t++)
 		for (const struct route *r = all_tables[t]; r->path; r++) {
-			if (!path_matches(r->path, rq->path))
+			if (!path_matches(r->path, rq->path, rq->param))
 				continue;
 			*path_known = true;
 			if (method_matches(r->method, rq->method))
@@ -65,7 +82,7 @@ static struct str methods_of(struct http_request *rq)
 	buf_init(&b, 1024);
 	for (size_t t = 0; all_tables[t]; t++)
 		for (const struct route *r = all_tables[t]; r->path; r++)
-			if (path_matches(r->path, rq->path))
+			if (path_matches(r->path, rq->path, NULL))
 				add_method(&b, r->method);
 	add_method(&b, "OPTIONS");
 	s = arena_str(rq->a, buf_str(&b));
@@ -79,11 +96,12 @@ static void answer_options(struct http_request *rq)
 	struct str methods = methods_of(rq), lines = arena_printf(rq->a, "Allow: %s\r\n", methods.p);
 
 	if (rq->origin != ORIGIN_NONE)
-		lines = arena_printf(rq->a,
-				     "%sAccess-Control-Allow-Methods: %s\r\nAccess-Control-Allow-Headers: "
-				     "Authorization, Content-Type, Last-Event-ID, Range\r\n"
-				     "Access-Control-Max-Age: 3600\r\n",
-				     lines.p, methods.p);
+		lines = arena_printf(
+			rq->a,
+			"%sAccess-Control-Allow-Methods: %s\r\nAccess-Control-Allow-Headers: "
+			"Authorization, Content-Type, Last-Event-ID, Range, Vestnik-As, Idempotency-Key\r\n"
+			"Access-Control-Max-Age: 3600\r\n",
+			lines.p, methods.p);
 	http_answer(rq, 204, NULL, STR_NONE, lines.p);
 }
 
@@ -104,10 +122,8 @@ static bool turned_away(struct http_request *rq, const struct route *r, bool pat
 		answer_options(rq);
 	} else if (!r) {
 		answer_error(rq, 405, "method", "This address does not take that method");
-	} else if (r->auth == ROUTE_CONTROL && !rq->is_control) {
-		answer_error(rq, 403, "forbidden", "This is only offered on the control socket");
 	} else {
-		return false;
+		return !api_authorise(rq, r);
 	}
 	return true;
 }
@@ -155,7 +171,7 @@ void answer_json(struct http_request *rq, unsigned status, struct str json)
 	http_answer(rq, status, "application/json", json, NULL);
 }
 
-void answer_error(struct http_request *rq, unsigned status, const char *code, const char *text)
+void answer_error_with(struct http_request *rq, unsigned status, const char *code, const char *text, const char *extra)
 {
 	struct buf b;
 
@@ -165,8 +181,13 @@ void answer_error(struct http_request *rq, unsigned status, const char *code, co
 	buf_lit(&b, ",\"text\":");
 	json_str(&b, str_c(text));
 	buf_lit(&b, "}}\n");
-	answer_json(rq, status, buf_str(&b));
+	http_answer(rq, status, "application/json", buf_str(&b), extra);
 	buf_clear(&b);
+}
+
+void answer_error(struct http_request *rq, unsigned status, const char *code, const char *text)
+{
+	answer_error_with(rq, status, code, text, NULL);
 }
 
 static const struct {

@@ -4,12 +4,14 @@
 
 enum route_auth {
 	ROUTE_OPEN,      /* anybody */
-	ROUTE_CONTROL,   /* the control socket only (tokens come with the public API) */
+	ROUTE_CONTROL,   /* the control socket only */
+	ROUTE_TOKEN,     /* a bearer token with the scope of the row, or the control socket */
 };
 struct route {
-	const char *method, *path;   /* path NULL ends the table; a final "*" matches the rest */
+	const char *method, *path;   /* path NULL ends the table; "{name}" is one segment (rq->param), a final "*" the rest */
 	enum route_auth auth;
 	http_handler_fn *handle;     /* the request is whole */
+	unsigned scope;              /* ROUTE_TOKEN: SCOPE_* that is needed; 0: any token */
 	const struct http_sink *sink; /* takes the body while it arrives; NULL: it is collected in rq->body (limit http_body_bytes) */
 };
 /* Sets the tables (NULL-terminated array that stays valid). Main, before the workers start. */
@@ -23,6 +25,8 @@ void route_request(struct http_request *rq);
 /* JSON answers of the API: {"error": {"code": ..., "text": ...}} for errors. */
 void answer_json(struct http_request *rq, unsigned status, struct str json);
 void answer_error(struct http_request *rq, unsigned status, const char *code, const char *text);
+/* The same with further header lines, each ended by CRLF. */
+void answer_error_with(struct http_request *rq, unsigned status, const char *code, const char *text, const char *extra);
 /* Status and code that fit an ERR_* code; text NULL: the code's own. */
 void answer_err(struct http_request *rq, int err, const char *text);
 /* Appends a JSON string with quotes. */

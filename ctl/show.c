@@ -114,3 +114,18 @@ void show_check(json_t *a)
 		printf("%-12s %12lld records, %lld damaged\n", name, number(t, "records"), number(t, "damaged"));
 	printf("hash %s\n%s\n", text(a, "hash"), yes(a, "ok") ? "ok" : "DAMAGED");
 }
+
+void show_token(json_t *a)
+{
+	puts(text(a, "token")); /* alone on its line, for scripts; it is never shown again */
+}
+
+void show_tokens(json_t *a)
+{
+	size_t i;
+	json_t *t;
+
+	json_array_foreach(json_object_get(a, "tokens"), i, t)
+		printf("%s  %-20s %s%s%s\n", text(t, "id"), text(t, "name"), text(t, "scopes"),
+		       *text(t, "expires") ? ", until " : "", text(t, "expires"));
+}

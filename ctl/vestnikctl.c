@@ -10,6 +10,7 @@
 #include "storage/check.h"
 #include <curl/curl.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ struct call {
 	char **argv;	      /* words after the verb */
 	const char *password; /* --password P */
 	const char *domain;   /* --domain D: default the first of the server */
+	const char *name, *scope, *days; /* --name N --scope S --days N: of a token */
 	bool dry_run, admin, force, disable_missing;
 };
 
@@ -223,6 +225,36 @@ static int audit(const struct call *c)
 	return request(c, "GET", "/api/v1/audit", STR_NONE, "", show_audit);
 }
 
+static int token_add(const struct call *c)
+{
+	if (!c->name || !c->scope)
+		return complain("a token needs --name and --scope (of read, send-as, system, org, admin, chats)");
+	json_t *o =
+		json_pack("{s:s, s:s, s:i}", "name", c->name, "scopes", c->scope, "days", c->days ? atoi(c->days) : 0);
+	if (o && c->domain)
+		json_object_set_new(o, "domain", json_string(c->domain));
+	char *text = o ? json_dumps(o, 0) : NULL;
+	if (!text)
+		return complain("the name is not UTF-8");
+	int code = request(c, "POST", "/api/v1/tokens", str_c(text), "application/json", show_token);
+	free(text);
+	json_decref(o);
+	return code;
+}
+static int token_list(const struct call *c)
+{
+	return request(c, "GET", "/api/v1/tokens", STR_NONE, "", show_tokens);
+}
+static int token_delete(const struct call *c)
+{
+	char path[256];
+	char *id = curl_easy_escape(NULL, c->argv[0], 0);
+
+	snprintf(path, sizeof path, "/api/v1/tokens/%s", id);
+	curl_free(id);
+	return request(c, "DELETE", path, STR_NONE, "", NULL);
+}
+
 static int backup(const struct call *c)
 {
 	char cwd[2048] = "", dir[4096];
@@ -288,6 +320,9 @@ static const struct verb {
 	{ "user", "admin", 1, 1, user_admin, "user admin LOGIN[@DOMAIN]" },
 	{ "user", "logout", 1, 1, user_logout, "user logout LOGIN[@DOMAIN]" },
 	{ "user", "list", 0, 0, user_list, "user list" },
+	{ "token", "add", 0, 0, token_add, "token add --name N --scope SCOPES [--days N] [--domain D]" },
+	{ "token", "list", 0, 0, token_list, "token list" },
+	{ "token", "delete", 1, 1, token_delete, "token delete ID" },
 	{ "stats", NULL, 0, 0, stats, "stats" },
 	{ "sessions", NULL, 0, 0, sessions, "sessions" },
 	{ "backup", NULL, 1, 1, backup, "backup DIR" },
@@ -326,6 +361,12 @@ static bool parse(int argc, char **argv, struct call *c)
 			c->password = argv[++i];
 		else if (strcmp(argv[i], "--domain") == 0 && i + 1 < argc)
 			c->domain = argv[++i];
+		else if (strcmp(argv[i], "--name") == 0 && i + 1 < argc)
+			c->name = argv[++i];
+		else if (strcmp(argv[i], "--scope") == 0 && i + 1 < argc)
+			c->scope = argv[++i];
+		else if (strcmp(argv[i], "--days") == 0 && i + 1 < argc)
+			c->days = argv[++i];
 		else if (argv[i][0] != '-' || strcmp(argv[i], "-") == 0)
 			c->argv[c->argc++] = argv[i];
 		else {
