@@ -10,6 +10,7 @@
 #include "bosh/http.h"
 #include "bosh/static.h"
 #include "server/admin/control.h"
+#include "server/im/chat_room.h"
 #include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/inflight.h"
@@ -170,6 +171,9 @@ static void apply_options(void)
 	log_set_rate((unsigned)opt.limits.log_lines);
 	im.visibility = (enum im_visibility)opt.visibility;
 	im.directory_owns_passwords = opt.directory_passwords;
+	im.chat_departments = opt.chat_departments;
+	im.chat_general = opt.chat_general;
+	im.chat_russian = opt.chat_language == 1;
 }
 
 static void fill_context(void)
@@ -238,6 +242,7 @@ static void reload(void)
 		set_http(&fresh);
 		opt.log_level = fresh.log_level;
 		opt.directory_passwords = fresh.directory_passwords;
+		opt.chat_language = fresh.chat_language;
 		apply_options();
 		log_info("reload.done");
 	}
@@ -273,6 +278,7 @@ static void close_writes(void *data)
 {
 	(void)data;
 	inflight_flush();
+	room_flush();
 	im_close_writes();
 }
 

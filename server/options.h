@@ -23,6 +23,8 @@ struct options {
 	bool directory_passwords;
 	struct conf_list portal;       /* struct portal_key: sign-on by tokens of a portal */
 	int visibility;                /* enum im_visibility */
+	bool chat_departments, chat_general;
+	int chat_language;             /* 0 en, 1 ru */
 	uint64_t workers;
 	int log_level;
 	char *control_socket;

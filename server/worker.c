@@ -7,6 +7,7 @@
 #include "bosh/bosh.h"
 #include "server/im/account.h"
 #include "server/im/auth.h"
+#include "server/im/chat_room.h"
 #include "server/im/inflight.h"
 #include "server/im/org.h"
 #include "server/im/peer.h"
@@ -30,6 +31,7 @@ void worker_init(unsigned worker)
 	sm_thread_init();
 	presence_thread_init();
 	org_thread_init();
+	room_thread_init();
 }
 
 void worker_fini(unsigned worker)
@@ -38,6 +40,7 @@ void worker_fini(unsigned worker)
 	xsessions_drop_all();
 	bosh_thread_fini();
 	loop_timer_cancel(loop_self(), &home()->dirty_timer);
+	room_thread_fini();
 	roster_thread_fini();
 	org_thread_fini();
 	presence_thread_fini();
@@ -93,6 +96,7 @@ void modules_init(void)
 	account_set_listener(on_account_changed);
 	org_init();
 	presence_init();
+	room_init();
 	pep_init();
 	roster_handlers_init();
 }

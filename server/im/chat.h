@@ -80,7 +80,8 @@ uint64_t chat_resolve(struct txn *t, struct str domain, struct str local);
 void chat_search(struct txn *t, struct str domain, uint32_t viewer, struct str words, uint64_t after, bool (*fn)(void *ctx, const struct chat_rec *r), void *ctx);
 /* The person's name in chats: full name, unique in the domain (login behind it for namesakes), or the login. Copied into the arena (row I05). */
 struct str chat_nick(struct arena *a, uint32_t account);
-/* Pseudonymous, stable per chat and account (XEP-0421): 16 hex digits... into out. */
+void chat_names_thread_end(void);
+/* Pseudonymous, stable per chat and account (XEP-0421): 32 hex digits into out. */
 #define OCCUPANT_ID_LEN 32
 void chat_occupant_id(uint64_t number, uint32_t account, char out[OCCUPANT_ID_LEN]);
 /* Department chats and the general chat follow the structure: observer of org.h; module start, once. */

@@ -15,6 +15,8 @@ struct im {
 	size_t n_domains;
 	uint32_t scram_iterations;        /* new passwords only */
 	enum im_visibility visibility;    /* who sees whom in the company structure */
+	bool chat_departments, chat_general; /* these chats are made and filled from the structure */
+	bool chat_russian;                /* language of the lines that chats say about themselves */
 	bool directory_owns_passwords;    /* refuse password changes by clients (XEP-0077) */
 	uint8_t secret[32];               /* store_secret() */
 	uint64_t started_ms;              /* wall clock */

@@ -41,3 +41,10 @@ struct str person_name(struct arena *a, struct txn *t, uint32_t account)
 	struct str login = arena_str(a, r.local), domain = arena_str(a, r.domain);
 	return org_person_get(t, domain, account, &p) == 0 && p.full_name.n ? arena_str(a, p.full_name) : login;
 }
+
+struct str person_address(struct arena *a, struct txn *t, uint32_t account)
+{
+	struct account_rec r;
+
+	return account_get_by_id(t, account, &r) ? STR("") : jid_make(a, r.local, r.domain, STR_NONE).full;
+}

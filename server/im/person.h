@@ -10,3 +10,5 @@ struct jid person_jid(struct arena *a, uint32_t account);
 unsigned person_home(uint32_t account);
 /* How a line names him, read in the caller's transaction so that the writer thread can use it: full name, or the login. Copied into the arena. */
 struct str person_name(struct arena *a, struct txn *t, uint32_t account);
+/* Bare JID as text, read in the caller's transaction as person_name; empty when there is no such account. */
+struct str person_address(struct arena *a, struct txn *t, uint32_t account);

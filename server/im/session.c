@@ -130,6 +130,7 @@ int session_open(struct session *s, const struct jid *jid, uint32_t account_id, 
 	s->transport = t;
 	s->bound_ms = clock_wall_ms();
 	list_init(&s->directed);
+	list_init(&s->seats);
 	list_add(&u->sessions, &s->of_user);
 	list_add(&this_home->sessions, &s->of_home);
 	u->n_sessions++;

@@ -24,6 +24,7 @@ struct user {
 	void *blocked;                /* im/block.c: own block list, loaded with the first session */
 	void *pep;                    /* xmpp/pep.c */
 	void *news;                   /* xmpp/roster_news.c: what he has not heard yet of a new structure */
+	void *chats;                  /* im/chat_delivered.c: delivered cursors of chats */
 };
 
 /* An address that got directed presence (im/presence.c). */
@@ -55,6 +56,8 @@ struct session {
 	bool detached;                /* no connection now, resumable (XEP-0198) */
 	bool wants_blocklist;         /* requested its block list: gets pushes */
 	struct str caps_node_ver;     /* "node#ver" of its last presence (XEP-0115); owned; p == NULL: none */
+	bool follows;                 /* gets every message of every chat of its person (im/chat_room.h) */
+	struct list seats;            /* struct seat.of_session: chats it joined or follows */
 	void *caps;                   /* xmpp/caps.c: which events its client wants */
 };
 

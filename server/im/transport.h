@@ -21,6 +21,8 @@ struct outgoing {
 	struct chunk *payload;       /* children as printed XML in jabber:client; NULL: none */
 	uint64_t gid;                /* number in the store: gets a stanza-id and counts for the delivered cursor; 0: transient */
 	struct str by;               /* whose archive the stanza-id belongs to (bare JID) */
+	uint64_t chat, seq;          /* chat message: number and seq; what confirms it moves the delivered cursor of that chat (im/chat_room.h); 0: none */
+	struct str occupant;         /* XEP-0421 id of its author in the chat; p == NULL: none */
 	uint64_t delay_ms;           /* wall clock: adds a delay stamp (XEP-0203); 0: none */
 	bool may_wait;               /* nobody waits for it: some milliseconds, to share a write with others (presence of others) */
 	bool hold_while_inactive;    /* CSI (XEP-0352): may wait, newest per sender wins (presence) or be dropped (chat state) */

@@ -19,7 +19,7 @@ void csi_flush(struct xsession *xs)
 		struct csi_held *h = list_entry(xs->held_order.next, struct csi_held, link);
 		struct chunk *bytes = chunk_ref(h->bytes);
 		drop(xs, h);
-		xsession_write(xs, STR_NONE, bytes, STR_NONE, 0, false);
+		xsession_write(xs, STR_NONE, bytes, STR_NONE, (struct kept_id){ 0 }, false);
 		chunk_unref(bytes);
 	}
 }

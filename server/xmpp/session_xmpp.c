@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "server/im/auth.h"
+#include "server/im/chat_room.h"
 #include "server/im/deliver.h"
 #include "server/im/inflight.h"
 #include "server/im/opaque.h"
@@ -71,8 +72,18 @@ static void print_delay(struct buf *b, const struct outgoing *o)
 	buf_lit(b, "/>");
 }
 
+static void print_occupant(struct buf *b, const struct outgoing *o)
+{
+	if (!o->occupant.p)
+		return;
+	buf_lit(b, "<occupant-id xmlns='urn:xmpp:occupant-id:0'"); /* XEP-0421 */
+	print_attr(b, "id", o->occupant);
+	buf_lit(b, "/>");
+}
+
 static void print_end(struct buf *b, const struct outgoing *o)
 {
+	print_occupant(b, o);
 	print_stanza_id(b, o);
 	print_delay(b, o);
 	buf_lit(b, "</");
@@ -114,12 +125,12 @@ static void print_outgoing(struct xsession *xs, const struct outgoing *o)
 
 /* ---- keeping until confirmed ---- */
 
-static void keep(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid)
+static void keep(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, struct kept_id id)
 {
 	size_t n = xs->sm ? head.n + tail.n : 0;
 	struct unacked *u = mem_alloc(sizeof *u + n);
 
-	*u = (struct unacked){ .gid = gid };
+	*u = (struct unacked){ .gid = id.gid, .chat = id.chat, .seq = id.seq };
 	if (xs->sm) {
 		u->payload = payload ? chunk_ref(payload) : NULL;
 		u->head_n = (uint32_t)head.n;
@@ -138,8 +149,8 @@ static void keep(struct xsession *xs, struct str head, struct chunk *payload, st
 	if (!xs->out.unsent)
 		xs->out.unsent = u;
 	xs->out.n++;
-	if (gid && !xs->s.detached)
-		inflight_hold(xs->s.user, gid); /* a lost client holds nothing back from the next login */
+	if (id.gid && !xs->s.detached)
+		inflight_hold(xs->s.user, id.gid); /* a lost client holds nothing back from the next login */
 }
 
 /* Takes the oldest one off: confirmed, or lost with the session. */
@@ -157,6 +168,8 @@ void xsession_pop(struct xsession *xs, bool confirmed)
 		inflight_confirm(xs->s.user, u->gid);
 	else if (u->gid && !xs->s.detached)
 		inflight_drop(xs->s.user, u->gid);
+	if (u->chat && confirmed)
+		room_confirmed(xs->s.user, u->chat, u->seq);
 	chunk_unref(u->payload);
 	mem_free(u);
 }
@@ -201,13 +214,13 @@ void xsession_confirm(struct xsession *xs)
 	ask_tcp(xs);
 }
 
-void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid,
+void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, struct kept_id id,
 		    bool may_wait)
 {
 	const struct limits *l = limits();
 
-	if (xs->sm || gid) {
-		keep(xs, head, payload, tail, gid);
+	if (xs->sm || id.gid || id.chat) {
+		keep(xs, head, payload, tail, id);
 		if (!xs->sm && xs->out.n == 1) {
 			xs->expire.fire = confirm_later;
 			loop_timer(loop_self(), &xs->expire, CONFIRM_MS);
@@ -245,8 +258,9 @@ static void send_outgoing(struct session *s, const struct outgoing *o)
 		return;
 	if (s->inactive && xs->held)
 		csi_flush(xs);
-	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), delivers(s, o) ? o->gid : 0,
-		       o->may_wait);
+	/* A chat message waits for its cursor in the chat, not for the one of private messages. */
+	struct kept_id id = { .gid = delivers(s, o) && !o->chat ? o->gid : 0, .chat = o->chat, .seq = o->seq };
+	xsession_write(xs, buf_str(&head_buf), o->payload, buf_str(&tail_buf), id, o->may_wait);
 }
 
 /* ---- ending ---- */

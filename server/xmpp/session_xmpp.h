@@ -12,6 +12,7 @@
 struct unacked {
 	struct unacked *next;
 	uint64_t gid;              /* stored message; 0: transient */
+	uint64_t chat, seq;        /* message of a chat; 0: none */
 	uint64_t tx_end;           /* without XEP-0198: wire bytes up to its end; 0: not handed to the kernel yet */
 	struct chunk *payload;
 	uint32_t head_n, tail_n;
@@ -88,8 +89,10 @@ void csi_flush(struct xsession *xs);
 /* True when the stanza was kept back. csi.c */
 bool csi_hold(struct xsession *xs, const struct outgoing *o, struct str head, struct str tail);
 void csi_free(struct xsession *xs);
+/* What of a stanza is kept until it is confirmed: struct outgoing's numbers; zeros for others. */
+struct kept_id { uint64_t gid, chat, seq; };
 /* Writes one printed stanza and keeps it until confirmed. may_wait: it need not go out at once. */
-void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, uint64_t gid, bool may_wait);
+void xsession_write(struct xsession *xs, struct str head, struct chunk *payload, struct str tail, struct kept_id id, bool may_wait);
 
 /* sm.c (XEP-0198) */
 void sm_element(struct stream *st, struct node *n);        /* r, a, enable in a session */
