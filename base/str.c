@@ -277,6 +277,50 @@ bool str_xml_valid(struct str s)
 	return true;
 }
 
+static uint32_t fold(uint32_t c)
+{
+	if ((c >= 'A' && c <= 'Z') || (c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) ||
+	    (c >= 0x410 && c <= 0x42f))
+		return c + 32;
+	if (c == 0x401 || c == 0x451)
+		return 0x435; /* yo */
+	if (c >= 0x400 && c <= 0x40f)
+		return c + 80;
+	if (c >= 0x100 && c <= 0x137)
+		return c | 1;
+	return c;
+}
+
+static bool starts_folded(struct str s, struct str words)
+{
+	uint32_t a, b;
+	size_t n, m;
+
+	while ((m = str_utf8_next(words, &b)) != 0) {
+		n = str_utf8_next(s, &a);
+		if (!n || fold(a) != fold(b))
+			return false;
+		s = str_of(s.p + n, s.n - n);
+		words = str_of(words.p + m, words.n - m);
+	}
+	return true;
+}
+
+bool str_has_folded(struct str s, struct str words)
+{
+	uint32_t c;
+	size_t n;
+
+	if (starts_folded(s, words))
+		return true;
+	while ((n = str_utf8_next(s, &c)) != 0) {
+		s = str_of(s.p + n, s.n - n);
+		if (starts_folded(s, words))
+			return true;
+	}
+	return false;
+}
+
 char *str_dup(struct str s)
 {
 	char *z = mem_alloc(s.n + 1);

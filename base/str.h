@@ -49,6 +49,8 @@ bool str_utf8_valid(struct str s);
 struct str str_utf8_cut(struct str s, size_t max_bytes);
 /* Strict UTF-8 and every code point an XML 1.0 Char: the one validator for all text entering stanzas (row X10). */
 bool str_xml_valid(struct str s);
+/* True when words stand in s one after the other as they are, in any case; yo is e. Latin, Greek, Cyrillic (one to one only). */
+bool str_has_folded(struct str s, struct str words);
 /* malloc'ed NUL-terminated copy; free with mem_free. Never NULL. */
 char *str_dup(struct str s);
 /* Base64 (RFC 4648 section 4, padded, strict). Encoded size is 4*((n+2)/3); decode returns bytes or ERR_SYNTAX. */

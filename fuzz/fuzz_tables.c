@@ -5,6 +5,7 @@
 #include "storage/tab_account.h"
 #include "storage/tab_audit.h"
 #include "storage/tab_message.h"
+#include "storage/tab_notify.h"
 #include "storage/tab_org.h"
 #include "storage/tab_pep.h"
 #include "storage/tab_private.h"
@@ -187,6 +188,37 @@ static int read_pep(struct txn *t)
 	return err;
 }
 
+static bool on_notify(void *ctx, const struct notify_rec *r)
+{
+	const struct str texts[] = { r->module, r->event,  r->tag,     r->sub_tag,   r->title,	  r->text,  r->plain,
+				     r->link,	r->params, r->webhook, r->origin_id, r->first_id, r->result };
+
+	(void)ctx;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		fits(texts[i]);
+	for (size_t i = 0; i < r->n_buttons; i++)
+		fits(r->buttons[i].title), fits(r->buttons[i].value);
+	return true;
+}
+static bool on_channels(void *ctx, struct str module, struct str event, unsigned known, unsigned on)
+{
+	(void)ctx, (void)module, (void)event, (void)known, (void)on;
+	return true;
+}
+static int read_notify(struct txn *t)
+{
+	struct notify_rec r;
+	unsigned known, on;
+	int err = notify_rec_get(t, 1, 1, &r);
+
+	notify_rec_each(t, 1, 0, on_notify, NULL);
+	notify_channels_get(t, 1, STR("m"), STR("e"), &known, &on);
+	notify_channels_each(t, 1, on_channels, NULL);
+	notify_rec_by_tag(t, 1, STR("g"));
+	notify_rec_del(t, 1, 1); /* the index entries of any record have keys that fit, or it is refused */
+	return txn_error(t) == ERR_LIMIT ? 0 : err;
+}
+
 /* Keys as docs/storage.md tells them. */
 static const struct {
 	enum table tab;
@@ -207,6 +239,9 @@ static const struct {
 	{ TAB_ROSTER, { "\0\0\0\1v", 5 }, read_roster },
 	{ TAB_PRIVATE, { "\0\0\0\1xn\0s", 8 }, read_private },
 	{ TAB_PRIVATE, { "\0\0\0\1t", 5 }, read_private },
+	{ TAB_NOTIFY, { "\0\0\0\1n\0\0\0\0\0\0\0\1", 13 }, read_notify },
+	{ TAB_NOTIFY, { "\0\0\0\1wm\0e", 8 }, read_notify },
+	{ TAB_NOTIFY_KEY, { "tg\0\0\0\0\1", 7 }, read_notify },
 	{ TAB_VCARD, { "\0\0\0\1", 4 }, read_vcard },
 	{ TAB_PEP_NODE, { "\0\0\0\1nn", 6 }, read_pep },
 	{ TAB_PEP_NODE, { "\0\0\0\1t", 5 }, read_pep },

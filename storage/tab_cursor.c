@@ -30,6 +30,8 @@ static int decode_cursor(struct str value, struct cursor_rec *out)
 	out->delivered = recr_u64(&r);
 	out->flags = (unsigned)recr_u64(&r);
 	out->hidden_at = recr_u64(&r);
+	if (recr_more(&r))
+		out->changed = recr_u64(&r);
 	return r.err;
 }
 
@@ -54,6 +56,8 @@ void cursor_put(struct txn *t, uint32_t account, uint64_t conv, const struct cur
 	recw_u64(&w, c->delivered);
 	recw_u64(&w, c->flags);
 	recw_u64(&w, c->hidden_at);
+	if (c->changed)
+		recw_u64(&w, c->changed);
 	txn_put(t, TAB_CURSOR, cursor_key(&k, account, conv), recw_finish(&w), 0);
 	recw_clear(&w);
 }

@@ -474,7 +474,7 @@ int message_set_edit(struct txn *t, uint64_t gid, const struct message_rec *edit
 	return txn_error(t);
 }
 
-static uint64_t conv_gid(struct txn *t, uint64_t conv, uint64_t seq)
+uint64_t conv_gid_at(struct txn *t, uint64_t conv, uint64_t seq)
 {
 	struct key k;
 	struct str value;
@@ -491,7 +491,7 @@ static uint64_t conv_seq_at(struct txn *t, uint64_t conv, uint64_t gid)
 	uint64_t lo = 1, hi = conv_last_seq(t, conv) + 1;
 
 	while (lo < hi) {
-		uint64_t mid = lo + (hi - lo) / 2, g = conv_gid(t, conv, mid);
+		uint64_t mid = lo + (hi - lo) / 2, g = conv_gid_at(t, conv, mid);
 		if (g < gid)
 			lo = mid + 1;
 		else
@@ -509,7 +509,7 @@ void log_scan_open(struct log_scan *ls, struct txn *t, uint32_t account, uint64_
 	key_init(&prefix);
 	if (conv) {
 		uint64_t seq = to_end ? 0 : conv_seq_at(t, conv, from_gid);
-		if (reverse && !to_end && conv_gid(t, conv, seq) != from_gid)
+		if (reverse && !to_end && conv_gid_at(t, conv, seq) != from_gid)
 			seq--; /* >= becomes <= */
 		key_u64(&prefix, conv);
 		conv_key(&from, conv, seq);

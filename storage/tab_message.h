@@ -81,6 +81,7 @@ struct cursor_rec {
 	uint64_t read, delivered;    /* seq; delivered is used by chats */
 	unsigned flags;              /* DIALOG_* of server/im/inbox.h */
 	uint64_t hidden_at;          /* seq at which it was hidden */
+	uint64_t changed;            /* number of the newest message when read cursor or settings changed last (im/inbox.c) */
 };
 /* 0, ERR_NOT_FOUND (out is all zeros then) or ERR_CORRUPT. */
 int cursor_load(struct txn *t, uint32_t account, uint64_t conv, struct cursor_rec *out);
@@ -97,6 +98,8 @@ void reaction_put(struct txn *t, uint64_t gid, uint32_t account, struct str set)
 void reaction_each(struct txn *t, uint64_t gid, bool (*fn)(void *ctx, uint32_t account, struct str set), void *ctx);
 void reaction_del_all(struct txn *t, uint64_t gid);
 
+/* Number of the message at that seq of a conversation; 0: there is none. */
+uint64_t conv_gid_at(struct txn *t, uint64_t conv, uint64_t seq);
 /* Last seq of a conversation, 0 when empty. */
 uint64_t conv_last_seq(struct txn *t, uint64_t conv);
 /* Finds a message of `author` in the conversation by origin id or stanza id, looking back at most max entries; 0 when not found. */

@@ -2,6 +2,7 @@
 #include "server/im/conv.h"
 #include "base/mem.h"
 #include "server/im/im.h"
+#include "storage/tab_chat.h"
 
 uint64_t conv_private(uint32_t a, uint32_t b)
 {
@@ -15,21 +16,68 @@ uint32_t conv_peer(uint64_t conv, uint32_t me)
 	return hi == me ? lo : hi;
 }
 
-uint64_t conv_unread(struct txn *t, uint64_t conv, uint32_t me, uint64_t max)
+uint64_t conv_floor(struct txn *t, uint64_t conv, uint32_t me)
 {
-	uint64_t read = cursor_get(t, me, conv), n = 0;
+	struct chat_member_rec m;
+
+	if (conv_kind(conv) != CONV_CHAT)
+		return 0;
+	return chat_member_get(t, conv_chat_number(conv), me, &m) ? 0 : m.floor;
+}
+
+#define ABOUT_OTHERS (MESSAGE_EDIT | MESSAGE_REACTION)
+
+static bool shows(unsigned flags)
+{
+	return (flags & (MESSAGE_COUNTS | MESSAGE_RETRACTED | MESSAGE_SYSTEM)) && !(flags & ABOUT_OTHERS);
+}
+
+/* Said by me: what was there then I have read. A receipt, a marker, a correction or a reaction says nothing like that (XEP-0430 section 4); a message that I
+ * withdrew later still does, or old ones would become unread again. */
+static bool i_spoke(const struct log_entry *e, uint32_t me)
+{
+	return e->peer == me && (e->flags & (MESSAGE_COUNTS | MESSAGE_RETRACTED)) && !(e->flags & ABOUT_OTHERS);
+}
+
+void conv_count(struct txn *t, uint64_t conv, uint32_t me, uint64_t read, uint64_t floor, uint32_t max,
+		struct conv_counts *out)
+{
+	uint64_t behind = read > floor ? read : floor;
 	struct log_scan ls;
 	struct log_entry e;
 
+	*out = (struct conv_counts){ 0 };
 	log_scan_open(&ls, t, me, conv, UINT64_MAX, true);
-	while (n < max && log_scan_next(&ls, &e) && e.seq > read) {
-		if (e.peer == me)
-			break; /* in a conversation's log peer is the author: what I wrote, I have read up to */
-		if (e.flags & MESSAGE_COUNTS)
-			n++;
+	while (log_scan_next(&ls, &e) && e.seq > floor) {
+		if (!out->newest_gid)
+			out->newest_gid = e.gid;
+		if (!out->last_gid && shows(e.flags)) {
+			out->last_seq = e.seq;
+			out->last_gid = e.gid;
+		}
+		if (!out->own_seq && e.seq > behind && i_spoke(&e, me))
+			out->own_seq = e.seq;
+		if (e.seq <= behind || out->own_seq ||
+		    out->unread == max) { /* only the newest that shows is looked for further back */
+			if (out->last_gid)
+				break;
+			continue;
+		}
+		if (!(e.flags & MESSAGE_COUNTS))
+			continue;
+		out->unread++;
+		out->mentions += log_mentions(&e, me);
+		out->first_unread_gid = e.gid;
 	}
 	log_scan_close(&ls);
-	return n;
+}
+
+uint64_t conv_unread(struct txn *t, uint64_t conv, uint32_t me, uint64_t max)
+{
+	struct conv_counts c;
+
+	conv_count(t, conv, me, cursor_get(t, me, conv), conv_floor(t, conv, me), (uint32_t)max, &c);
+	return c.unread;
 }
 
 struct read_op {

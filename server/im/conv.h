@@ -13,6 +13,17 @@ static inline uint64_t conv_notify(uint32_t account) { return account | 1ull << 
 uint64_t conv_private(uint32_t a, uint32_t b);
 /* The other account of a private conversation. */
 uint32_t conv_peer(uint64_t conv, uint32_t me);
+/* What an account sees of a conversation behind its read cursor and floor, read off the log backwards (design idea 1). */
+struct conv_counts {
+	uint64_t newest_gid;         /* newest entry of any kind */
+	uint64_t last_seq, last_gid; /* newest that shows: a message, a system line, a tombstone; 0: none above the floor */
+	uint64_t own_seq;            /* my newest message when it lies behind the cursor: I have read up to it; else 0 */
+	uint64_t first_unread_gid;
+	uint32_t unread, mentions;   /* counted up to max */
+};
+void conv_count(struct txn *t, uint64_t conv, uint32_t me, uint64_t read, uint64_t floor, uint32_t max, struct conv_counts *out);
+/* First seq that is hidden from a member of a chat with all before it; 0 elsewhere. */
+uint64_t conv_floor(struct txn *t, uint64_t conv, uint32_t me);
 /* Unread of account me: counting entries after the read cursor and after my own last message, at most max. */
 uint64_t conv_unread(struct txn *t, uint64_t conv, uint32_t me, uint64_t max);
 /* Moves my read cursor to the message (forward only), then calls the observer on success. Any worker. */

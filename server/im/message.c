@@ -12,7 +12,9 @@
 #include "server/im/archive.h"
 #include "server/im/conv.h"
 #include "server/im/deliver.h"
+#include "server/im/event.h"
 #include "server/im/im.h"
+#include "server/im/inbox.h"
 #include "server/im/inflight.h"
 #include "server/im/peer.h"
 #include "server/net/limits.h"
@@ -32,8 +34,10 @@ struct message_op {
 	struct sm_checkpoint sm;
 	message_done_fn *done;
 	void *ctx;
-	uint64_t gid;
-	bool duplicate; /* origin-id seen before: acknowledged again, not delivered again (row D05) */
+	uint64_t gid, seq;
+	uint64_t read_seq; /* result: the sender has read up to here; 0: as before */
+	bool retracted;	   /* result */
+	bool duplicate;	   /* origin-id seen before: acknowledged again, not delivered again (row D05) */
 };
 
 static struct str copy_str(char **to, struct str s)
@@ -82,9 +86,9 @@ static void apply_reference(struct txn *t, struct message_op *o, uint64_t conv)
 	struct message_rec target;
 
 	if (o->m.displayed_gid && message_get(t, o->m.displayed_gid, &target) == 0 && target.conv == conv)
-		cursor_set(t, o->author, conv, target.seq);
+		o->read_seq = inbox_apply_read(t, o->author, conv, target.seq) ? target.seq : 0;
 	if (o->m.replaces_gid && message_get(t, o->m.replaces_gid, &target) == 0 && target.conv == conv)
-		message_retract(t, o->m.replaces_gid, o->author, chunk_str(o->m.tombstone));
+		o->retracted = message_retract(t, o->m.replaces_gid, o->author, chunk_str(o->m.tombstone)) == 0;
 }
 
 /* Writer thread. */
@@ -108,6 +112,7 @@ static int apply_message(struct txn *t, struct write_op *op)
 		};
 		int err = message_append(t, &r, clock_wall_us(), limits()->origin_ids);
 		o->gid = r.gid;
+		o->seq = r.seq;
 		o->duplicate = err == ERR_EXISTS;
 		if (err && err != ERR_EXISTS)
 			return err;
@@ -144,14 +149,48 @@ static void at_author(struct message_op *o, int err)
 	o->done(o->ctx, err, o->gid);
 }
 
+/* To the observers of one end, on his home. */
+static void tell(const struct message_op *o, uint32_t account, uint32_t peer)
+{
+	uint64_t conv = conv_private(o->author, o->recipient);
+	struct event e = { .kind = EVENT_MESSAGE,
+			   .conv = conv,
+			   .gid = o->gid,
+			   .seq = o->seq,
+			   .account = account,
+			   .author = o->author,
+			   .peer = peer,
+			   .flags = o->m.flags };
+
+	if (!o->gid)
+		return;
+	event_tell(&e);
+	if (o->retracted) {
+		e.kind = EVENT_MESSAGE_CHANGED;
+		e.gid = o->m.replaces_gid;
+		event_tell(&e);
+	}
+	if (o->read_seq && account == o->author) {
+		e.kind = EVENT_READ;
+		e.seq = o->read_seq;
+		event_tell(&e);
+	}
+}
+
 static void message_committed(struct write_op *op, int err, unsigned worker)
 {
 	struct message_op *o = (struct message_op *)op;
 
-	if (!err && !o->duplicate && worker == o->recipient_home)
+	bool done = !err && !o->duplicate;
+
+	if (done && worker == o->recipient_home)
 		at_recipient(o);
 	if (worker == o->author_home)
 		at_author(o, err);
+	if (done && worker == o->recipient_home)
+		tell(o, o->recipient, o->author);
+	if (done && worker == o->author_home && o->author && o->author != o->recipient)
+		tell(o, o->author, o->recipient);
 }
 
 static void transient_arrived(struct mail *mail)

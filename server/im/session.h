@@ -54,6 +54,7 @@ struct session {
 	bool carbons;
 	bool inactive;                /* CSI */
 	bool detached;                /* no connection now, resumable (XEP-0198) */
+	bool inbox;                   /* gets pushes of the inbox (web clients) */
 	bool wants_blocklist;         /* requested its block list: gets pushes */
 	struct str caps_node_ver;     /* "node#ver" of its last presence (XEP-0115); owned; p == NULL: none */
 	bool follows;                 /* gets every message of every chat of its person (im/chat_room.h) */
