@@ -24,13 +24,13 @@ bool api_domain(struct http_request *rq, struct str domain, struct str *out);
 /* Account of a person named by number ("47"), login, or address; 0 when there is none. The number is the portal's (org import). */
 uint32_t api_account(struct http_request *rq, struct str domain, struct str ref);
 /* How the API names an account: its number when the structure has it, else its login. A new reference. */
-json_t *api_ref(struct http_request *rq, uint32_t account);
+json_t *api_ref(struct arena *a, uint32_t account);
 /* {"id": 47, "login": "anna", "jid": ..., "name": ...}; null for 0. A new reference. */
-json_t *api_person(struct http_request *rq, uint32_t account);
+json_t *api_person(struct arena *a, uint32_t account);
 /* A dialog as "47", "login", "chat12" or "notify": conversation of `me`, whether it has messages or not. ERR_NOT_FOUND; ERR_SYNTAX. */
 int api_dialog(struct http_request *rq, struct str ref, uint32_t me, uint64_t *out_conv);
-/* The dialog's name as `me` sees it, the inverse; text in rq->a. */
-struct str api_dialog_id(struct http_request *rq, uint64_t conv, uint32_t me);
+/* The dialog's name as `me` sees it, the inverse; text in the arena. */
+struct str api_dialog_id(struct arena *a, uint64_t conv, uint32_t me);
 
 /* ---- reading what was sent ---- */
 

@@ -57,25 +57,25 @@ uint32_t api_account(struct http_request *rq, struct str domain, struct str ref)
 	return peer_get(&j)->id;
 }
 
-json_t *api_ref(struct http_request *rq, uint32_t account)
+json_t *api_ref(struct arena *a, uint32_t account)
 {
 	const struct org_person *p = org_person(org_current(), account);
 	struct jid j;
 
 	if (p && p->number)
 		return json_integer((json_int_t)p->number);
-	j = p ? p->jid : person_jid(rq->a, account);
+	j = p ? p->jid : person_jid(a, account);
 	return jid_is_none(&j) ? json_null() : api_str(jid_local(&j));
 }
 
-json_t *api_person(struct http_request *rq, uint32_t account)
+json_t *api_person(struct arena *a, uint32_t account)
 {
 	const struct org_person *p = org_person(org_current(), account);
-	struct jid j = p ? p->jid : person_jid(rq->a, account);
+	struct jid j = p ? p->jid : person_jid(a, account);
 
 	if (!account || jid_is_none(&j))
 		return json_null();
-	return json_pack("{s:o, s:o, s:o, s:o}", "id", api_ref(rq, account), "login", api_str(jid_local(&j)), "jid",
+	return json_pack("{s:o, s:o, s:o, s:o}", "id", api_ref(a, account), "login", api_str(jid_local(&j)), "jid",
 			 api_str(jid_bare(&j)), "name", api_str(p && p->full_name.n ? p->full_name : jid_local(&j)));
 }
 
@@ -101,17 +101,17 @@ int api_dialog(struct http_request *rq, struct str ref, uint32_t me, uint64_t *o
 	return account ? 0 : ERR_NOT_FOUND;
 }
 
-struct str api_dialog_id(struct http_request *rq, uint64_t conv, uint32_t me)
+struct str api_dialog_id(struct arena *a, uint64_t conv, uint32_t me)
 {
 	if (conv_kind(conv) == CONV_CHAT)
-		return arena_printf(rq->a, "chat%llu", (unsigned long long)conv_chat_number(conv));
+		return arena_printf(a, "chat%llu", (unsigned long long)conv_chat_number(conv));
 	if (conv_kind(conv) == CONV_NOTIFY)
 		return STR("notify");
 	uint32_t peer = conv_peer(conv, me);
 	const struct org_person *p = org_person(org_current(), peer);
 	if (p && p->number)
-		return arena_printf(rq->a, "%llu", (unsigned long long)p->number);
-	struct jid j = p ? p->jid : person_jid(rq->a, peer);
+		return arena_printf(a, "%llu", (unsigned long long)p->number);
+	struct jid j = p ? p->jid : person_jid(a, peer);
 	return jid_is_none(&j) ? STR("0") : jid_local(&j);
 }
 

@@ -26,7 +26,7 @@ static void issued(void *ctx, int err, struct str text, struct str id, uint64_t 
 	}
 	answer_value(rq, 201,
 		     json_pack("{s:o, s:o, s:o, s:o}", "token", api_str(text), "id", api_str(id), "expires",
-			       api_time(expires_ms), "me", api_person(rq, rq->who->account)));
+			       api_time(expires_ms), "me", api_person(rq->a, rq->who->account)));
 }
 
 static void issue(struct http_request *rq, uint32_t account, uint32_t epoch, struct str domain)
@@ -116,7 +116,7 @@ static void session_show(struct http_request *rq)
 		     json_pack("{s:s, s:o, s:o, s:b, s:o, s:o}", "kind", kinds[rq->who->kind], "name",
 			       api_str(rq->who->name), "domain", api_str(rq->who->domain), "admin",
 			       rq->who->is_admin || rq->is_control, "scopes", api_str(str_of(scopes, n)), "me",
-			       api_person(rq, rq->who->account)));
+			       api_person(rq->a, rq->who->account)));
 }
 
 static void ended(void *ctx, int err)
