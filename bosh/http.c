@@ -365,8 +365,10 @@ static bool has_bare_lf(struct http_conn *h, const char *data, size_t n)
 			continue; /* empty lines before it, RFC 9112 2.2 */
 		if (data[i] == '\n' && h->last[1] != '\r')
 			return true;
-		if (data[i] == '\n' && h->last[0] == '\n')
-			return false; /* "\n\r\n": its end */
+		if (data[i] == '\n' && h->last[0] == '\n') { /* "\n\r\n": its end */
+			h->raw_n = n - i - 1;
+			return false;
+		}
 		if (data[i] == '\r' && h->last[1] == '\n')
 			h->last[0] = '\n';
 		else if (data[i] != '\n')
