@@ -12,7 +12,7 @@ import threading
 NS_FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 NS_BODY = "http://jabber.org/protocol/httpbind"
 STREAM_HEAD = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' %s>"
-TOKEN = re.compile(rb"<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<(?:[^'\"<>]|'[^']*'|\"[^\"]*\")*>", re.S)
+TOKEN = re.compile(rb"<!\[CDATA\[.*?\]\]>|<!--.*?-->|<\?.*?\?>|<(?:[^'\"<>]|'[^']*'|\"[^\"]*\")*>", re.S)
 
 
 def units(held):
@@ -23,7 +23,7 @@ def units(held):
         if not m:
             return out, held[start:]
         tag, at = m.group(0), m.end()
-        if tag.startswith((b"<![", b"<?")):
+        if tag.startswith((b"<!", b"<?")):
             if depth == 0:
                 start = at
             continue
@@ -250,7 +250,8 @@ class Bosh:
         self.r, self.w = socket.socketpair()
         self.todo = queue.Queue()
         self.lock = threading.Lock()
-        self.rid = int.from_bytes(os.urandom(4), "big") + 1
+        self.rid = self.first_rid = int.from_bytes(os.urandom(4), "big") + 1
+        self.created = threading.Event()
         self.sid = self.domain = None
         self.header_seen = self.over = False
         self.headers_due = 0
@@ -271,16 +272,15 @@ class Bosh:
     def recv(self, n):
         return self.r.recv(n)
 
-    def body(self, attrs="", inner=b""):
-        """The next body as bytes, with its rid."""
-        rid, self.rid = self.rid, self.rid + 1
+    def body(self, rid, attrs="", inner=b""):
         sid = " sid='%s'" % self.sid if self.sid else ""
-        return rid, ("<body xmlns='%s' rid='%d'%s%s>" % (NS_BODY, rid, sid, attrs)).encode() + inner + b"</body>"
+        return ("<body xmlns='%s' rid='%d'%s%s>" % (NS_BODY, rid, sid, attrs)).encode() + inner + b"</body>"
 
     def _queue(self, attrs="", inner=b""):
         with self.lock:
             self.outstanding += 1
-            self.todo.put(self.body(attrs, inner))
+            self.todo.put((self.rid, attrs, inner))
+            self.rid += 1
 
     def sendall(self, data):
         found, self.held = units(self.held + data)
@@ -311,8 +311,10 @@ class Bosh:
             item = self.todo.get()
             if item is None:
                 return
+            if item[0] != self.first_rid:
+                self.created.wait(15)
             try:
-                status, _, body = http.post(self.path, item[1], **self.headers)
+                status, _, body = http.post(self.path, self.body(*item), **self.headers)
                 assert status == 200, "status %d" % status
             except (OSError, AssertionError, ValueError):
                 self._end()
@@ -333,6 +335,7 @@ class Bosh:
         out = b""
         if "sid" in attrs and not self.sid:
             self.sid = attrs["sid"]
+            self.created.set()
         if self.headers_due and b"<stream:" in body:
             self.headers_due -= 1
             self.domain = attrs.get("from", self.domain)
@@ -355,6 +358,7 @@ class Bosh:
 
     def _end(self):
         self.over = True
+        self.created.set()
         self.todo.put(None)
         self.todo.put(None)
         try:
