@@ -485,3 +485,14 @@ def roam(b):
         el = c.stanza()
         assert el.name == "resumed", "%s: %s" % (transport, el)
     c.close()
+
+
+@row("W03 XEP-0156 host-meta in both forms names WebSocket and BOSH at the host that was asked, readable by any page", vestnik_only=True)
+def host_meta(b):
+    status, text = get(b, "/.well-known/host-meta", Host="chat.example.org:1", Origin="https://elsewhere.example")
+    assert status == 200 and b"Access-Control-Allow-Origin: *\r\n" in text, text
+    assert b"urn:xmpp:alt-connections:websocket' href='ws://chat.example.org:1/ws'" in text, text
+    assert b"urn:xmpp:alt-connections:xbosh' href='http://chat.example.org:1/bosh'" in text, text
+    status, text = get(b, "/.well-known/host-meta.json", Host="chat.example.org")
+    assert status == 200 and b'"href":"ws://chat.example.org/ws"' in text and b"application/json" in text, text
+    assert b"<x" not in get(b, "/.well-known/host-meta", Host="<x'")[1]

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "bosh/route.h"
+#include "server/im/im.h"
 #include "server/net/limits.h"
 #include "tests/lib/net.h"
 #include <errno.h>
@@ -97,8 +98,11 @@ static bool all_gone(void)
 
 static void begin(const struct http_listener *l)
 {
+	static const char *const domains[] = { "example.org" };
 	int fd[2];
 
+	im.domains = domains; /* who asks on the control socket belongs to the first one */
+	im.n_domains = 1;
 	route_init(routes);
 	ok(tcp_pair(fd), "a connected pair");
 	peer = fd[1];
