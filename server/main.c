@@ -149,10 +149,9 @@ static int open_store(struct err_msg *msg)
 	struct store_options so = { .map_bytes = opt.map_mib << 20,
 				    .max_readers = 1024,
 				    .allow_network_fs = opt.allow_network_fs };
-	int err = mkdir(opt.data, 0700);
+	int err = store_open_lmdb(opt.data, &so, &im.store, msg);
 
-	(void)err; /* exists already, or store_open tells what is wrong */
-	if ((err = store_open_lmdb(opt.data, &so, &im.store, msg)) != 0)
+	if (err)
 		return err;
 	if ((err = migrate_check(im.store, msg)) != 0)
 		return err;

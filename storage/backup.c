@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,8 +32,14 @@ struct backup {
 
 static int empty_dir(const char *dir, struct err_msg *msg)
 {
-	if (mkdir(dir, 0700) && errno != EEXIST)
+	int err;
+
+	if (mkdir(dir, 0700) == 0) {
+		if ((err = store_sync_parent(dir))) /* D02: else a power cut takes the whole backup */
+			return err_set(msg, err, "cannot sync the parent of %s to disk: %s", dir, err_text(err));
+	} else if (errno != EEXIST) {
 		return err_set(msg, err_from_errno(errno), "cannot make %s: %s", dir, strerror(errno));
+	}
 	DIR *d = opendir(dir);
 	struct dirent *e;
 	bool empty = true;
@@ -109,14 +114,9 @@ static int copy_all(struct backup *b)
 
 static int put_in_place(struct backup *b, const char *dir)
 {
-	int err = 0, fd = -1;
+	int err = rename(b->part, b->whole) ? err_from_errno(errno) : store_sync_dir(dir);
 
-	if (rename(b->part, b->whole) || (fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || fsync(fd))
-		err = err_set(b->msg, err_from_errno(errno), "cannot finish the backup in %s: %s", dir,
-			      strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return err;
+	return err ? err_set(b->msg, err, "cannot finish the backup in %s: %s", dir, err_text(err)) : 0;
 }
 
 static int try_once(struct backup *b, const char *dir)

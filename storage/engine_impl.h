@@ -95,5 +95,8 @@ const char *table_name(enum table tab);
 int lmdb_copy_begin(const char *file, uint64_t map_bytes, struct store **out, struct err_msg *msg);
 /* Syncs, closes (always), checks the length. 0 or error. */
 int lmdb_copy_finish(struct store *s, const char *file, struct err_msg *msg);
+/* A directory, or the one above it, to disk: new names survive a power cut only then (D02). 0 or error; any thread. */
+int store_sync_dir(const char *path);
+int store_sync_parent(const char *path);
 /* True for the statfs magic of a network or FUSE file system (D10). */
 bool fs_is_network(uint64_t magic, const char **out_name);

@@ -36,7 +36,7 @@ bool fs_is_network(uint64_t magic, const char **out_name)
 	return false;
 }
 
-static int sync_dir(const char *path)
+int store_sync_dir(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -48,12 +48,12 @@ static int sync_dir(const char *path)
 	return err;
 }
 
-static int sync_parent(const char *path)
+int store_sync_parent(const char *path)
 {
 	char up[PATH_BYTES];
 
 	snprintf(up, sizeof(up), "%s/..", path);
-	return sync_dir(up);
+	return store_sync_dir(up);
 }
 
 /* Makes the directory when it is missing (not its parents). */
@@ -78,7 +78,7 @@ static int need_dir(const char *dir, bool read_only, struct err_msg *msg)
 		return err_set(msg, err_from_errno(errno),
 			       "cannot make data directory %s: %s; make it by hand and give it to this user", dir,
 			       strerror(errno));
-	int err = sync_parent(dir);
+	int err = store_sync_parent(dir);
 
 	return err ? err_set(msg, err, "cannot sync the parent of %s to disk: %s", dir, err_text(err)) : 0;
 }
@@ -317,7 +317,7 @@ static int open_data(struct lmdb *l, const struct store_options *o, struct err_m
 	if ((err = check_length(l, path, o->read_only, msg)) || (err = check_foreign(l, path, msg)) ||
 	    (err = open_tables(l, o->read_only, path, msg)))
 		return err;
-	if (!o->read_only && (err = sync_dir(l->dir))) /* D02: the names too must survive a power cut */
+	if (!o->read_only && (err = store_sync_dir(l->dir))) /* D02: the names too must survive a power cut */
 		return err_set(msg, err, "cannot sync %s to disk: %s", l->dir, err_text(err));
 	return 0;
 }
