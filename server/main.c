@@ -14,6 +14,7 @@
 #include "server/im/fanout.h"
 #include "server/im/im.h"
 #include "server/im/inflight.h"
+#include "server/im/notify.h"
 #include "server/im/opaque.h"
 #include "server/im/org.h"
 #include "server/net/listener.h"
@@ -348,6 +349,7 @@ static void sweep(void)
 
 	*op = (struct write_op){ .apply = apply_sweep, .done = sweep_done, .free = sweep_free };
 	im_write_to(op, 1);
+	notify_sweep();
 	store_reader_check(im.store);
 	mem_relax();
 }

@@ -17,6 +17,7 @@
 #include "server/xmpp/caps.h"
 #include "server/xmpp/content.h"
 #include "server/xmpp/handlers.h"
+#include "server/xmpp/inbox.h"
 #include "server/xmpp/pep.h"
 #include "server/xmpp/roster.h"
 #include "server/xmpp/session_xmpp.h"
@@ -93,6 +94,7 @@ void modules_init(void)
 	atom_init();
 	handlers_init();
 	content_init();
+	inbox_init();
 	account_set_listener(on_account_changed);
 	org_init();
 	presence_init();

@@ -3,7 +3,7 @@
 #include <string.h>
 
 extern const struct handler_table small_handlers, disco_handlers, carbons_handlers, message_handlers, roster_handlers,
-	vcard_handlers, blocking_handlers, private_handlers, account_handlers, mam_handlers, pep_handlers,
+	vcard_handlers, blocking_handlers, private_handlers, account_handlers, mam_handlers, inbox_handlers, pep_handlers,
 	adhoc_handlers, last_handlers;
 
 const struct handler_table *const handler_tables[] = {
@@ -16,6 +16,7 @@ const struct handler_table *const handler_tables[] = {
 	&private_handlers,  /* XEP-0049, 0083 */
 	&account_handlers,  /* XEP-0077 password change */
 	&mam_handlers,	    /* XEP-0313 */
+	&inbox_handlers,    /* XEP-0430 */
 	&carbons_handlers,  /* XEP-0280 */
 	&pep_handlers,	    /* XEP-0060, 0084, 0163, 0384, 0398, 0402, 0490 */
 	&adhoc_handlers,    /* XEP-0050, 0133 */

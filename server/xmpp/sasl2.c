@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "base/random.h"
 #include "server/xmpp/login.h"
+#include "server/xmpp/inbox.h"
 #include "server/xmpp/session_xmpp.h"
 #include "xml/build.h"
 #include "xml/datetime.h"
@@ -85,6 +86,11 @@ static int bind_inline(struct stream *st, struct arena *a, const struct node *bi
 		st->xs->s.carbons = true;
 	if (node_child(bind, A_inactive, NS_CSI))
 		csi_set(st->xs, true);
+	struct node *inbox = node_child(bind, A_subscribe, NS_V_INBOX);
+	if (inbox) {
+		struct str follow = node_attr(inbox, "follow");
+		inbox_subscribe(&st->xs->s, str_eq_c(follow, "true") || str_eq_c(follow, "1"));
+	}
 	if (enable) {
 		struct str want = node_attr(enable, "resume");
 		node_append(bound, sm_enable(st->xs, str_eq_c(want, "true") || str_eq_c(want, "1"), a));
