@@ -19,6 +19,9 @@ NS_MAM = "urn:xmpp:mam:2"
 WINDOW = 10
 
 
+TRANSPORTS = ("tcp", "ws", "bosh", "tcp")  # of the clients in turn
+
+
 class Ledger:
     """Append-only files of one client, and the same in memory."""
 
@@ -34,9 +37,9 @@ class Ledger:
 class Talker(threading.Thread):
     """One client with its account. world: shared state (server, stop flags)."""
 
-    def __init__(self, world, name):
+    def __init__(self, world, name, transport):
         super().__init__(daemon=True)
-        self.world, self.name = world, name
+        self.world, self.name, self.transport = world, name, transport
         self.ledger = Ledger(world.folder, name)
         self.number = 0
         self.conn = None
@@ -106,7 +109,7 @@ class Talker(threading.Thread):
 
     # --- connection ------------------------------------------------------------------------------------------------------
     def _connect(self):
-        c = self.conn = Client(self.world.port(), self.world.domain, self.name, "pw-" + self.name, "r")
+        c = self.conn = Client(self.world.port(self.transport), self.world.domain, self.name, "pw-" + self.name, "r", transport=self.transport)
         c.open()
         c.auth("PLAIN")
         c.open()
@@ -196,10 +199,10 @@ class World:
         self.up, self.quiet, self.done, self.pause, self.loaded = (threading.Event() for _ in range(5))
         self.errors = []
         os.makedirs(folder, exist_ok=True)
-        self.talkers = [Talker(self, n) for n in self.names]
+        self.talkers = [Talker(self, n, TRANSPORTS[i % len(TRANSPORTS)] if server.name == "vestnik" else "tcp") for i, n in enumerate(self.names)]
 
-    def port(self):
-        return self.server.ports["plain"]
+    def port(self, transport="tcp"):
+        return self.server.ports["plain" if transport == "tcp" else "http"]
 
     def start(self):
         self.server.start()
