@@ -106,6 +106,11 @@ int conn_write(struct conn *c, struct str s)
 	return 0;
 }
 
+int conn_write_later(struct conn *c, struct str s)
+{
+	return conn_write(c, s);
+}
+
 int conn_write_chunk(struct conn *c, struct chunk *k, size_t off, size_t n)
 {
 	assert(off <= k->n && n <= k->n - off);
