@@ -62,3 +62,50 @@ int opaque_parse(struct str s, uint64_t *out_gid)
 	*out_gid = (uint64_t)l << 32 | r;
 	return 0;
 }
+
+/* ---- numbers: two halves of 26 bits ---- */
+
+#define HALF_BITS 26
+#define HALF_MASK ((1u << HALF_BITS) - 1)
+#define NUMBER_MAX ((1ull << (2 * HALF_BITS)) - 1)
+
+static uint64_t number_of(uint64_t gid)
+{
+	uint32_t l = (uint32_t)(gid >> HALF_BITS), r = (uint32_t)gid & HALF_MASK;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t next = l ^ (mix(r, ~round_key[i]) & HALF_MASK);
+		l = r;
+		r = next;
+	}
+	return (uint64_t)l << HALF_BITS | r;
+}
+
+static uint64_t gid_of(uint64_t number)
+{
+	uint32_t l = (uint32_t)(number >> HALF_BITS), r = (uint32_t)number & HALF_MASK;
+
+	for (int i = ROUNDS; i-- > 0;) {
+		uint32_t before = r ^ (mix(l, ~round_key[i]) & HALF_MASK);
+		r = l;
+		l = before;
+	}
+	return (uint64_t)l << HALF_BITS | r;
+}
+
+/* 0 means "none" on both sides: what would be it takes the place of what 0 goes to (cycle walking, one step). */
+uint64_t opaque_number(uint64_t gid)
+{
+	if (!gid || gid > NUMBER_MAX)
+		return 0;
+	uint64_t n = number_of(gid);
+	return n ? n : number_of(0);
+}
+
+uint64_t opaque_number_parse(uint64_t number)
+{
+	if (!number || number > NUMBER_MAX)
+		return 0;
+	uint64_t gid = gid_of(number);
+	return gid ? gid : gid_of(0);
+}

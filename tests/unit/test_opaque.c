@@ -98,3 +98,37 @@ TEST(bad_input)
 	is_int(opaque_parse(STR("0000000\00000000000"), &gid), ERR_SYNTAX);
 	is_int(gid, 99);
 }
+
+/* The portal's numbers: exact as doubles, one to one, and as silent about order as the ids (I10). */
+TEST(numbers_come_back_and_say_nothing)
+{
+	static const uint64_t edges[] = { 1, UINT32_MAX, 1ull << 32, (1ull << 52) - 1 };
+	unsigned wrong = 0, up = 0, same_step = 0;
+	uint64_t before = 0, step = 0;
+
+	opaque_init(key1);
+	for (size_t i = 0; i < sizeof(edges) / sizeof(*edges); i++) {
+		uint64_t n = opaque_number(edges[i]);
+		ok(n && n < 1ull << 52 && opaque_number_parse(n) == edges[i], "%llu is %llu and back",
+		   (unsigned long long)edges[i], (unsigned long long)n);
+	}
+	for (uint64_t i = 1; i <= 100000; i++) {
+		uint64_t n = opaque_number(i);
+		wrong += n == 0 || n >= 1ull << 52 || (uint64_t)(double)n != n || opaque_number_parse(n) != i;
+		up += n > before;
+		same_step += n - before == step;
+		step = n - before;
+		before = n;
+	}
+	is_int(wrong, 0);
+	is_int(same_step, 0);
+	ok(up > 49000 && up < 51000, "half of the steps rise (%u)", up);
+	is_int(opaque_number(0), 0);
+	is_int(opaque_number(1ull << 52), 0);
+	is_int(opaque_number_parse(0), 0);
+	is_int(opaque_number_parse(1ull << 52), 0);
+	is_int(opaque_number_parse(UINT64_MAX), 0);
+	uint64_t one = opaque_number(1);
+	opaque_init(key2);
+	ok(opaque_number(1) != one, "the secret makes the number");
+}
