@@ -2,15 +2,42 @@
 #include "server/im/archive.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "server/im/chat.h"
 #include "server/im/conv.h"
 #include "server/im/im.h"
 #include "server/im/peer.h"
 #include "server/im/presence.h"
 #include "storage/tab_mam_prefs.h"
 
-int archive_may_read(uint32_t reader, uint32_t owner)
+int archive_may_read(struct txn *t, uint32_t reader, uint32_t owner, uint64_t chat, uint64_t *out_floor)
 {
-	return reader == owner ? 0 : ERR_FORBIDDEN;
+	struct chat_rec r;
+	struct chat_member_rec me;
+
+	*out_floor = UINT64_MAX;
+	if (chat) {
+		int err = chat_look(t, chat, reader, &r, &me);
+		if (err)
+			return err;
+		if (me.role < CHAT_MEMBER)
+			return ERR_FORBIDDEN; /* an open chat is read by joining it */
+		*out_floor = me.floor;
+		return 0;
+	}
+	if (reader != owner)
+		return ERR_FORBIDDEN;
+	*out_floor = 0;
+	return 0;
+}
+
+int archive_may_see(struct txn *t, uint32_t reader, const struct message_rec *m)
+{
+	uint64_t floor;
+
+	if (conv_kind(m->conv) != CONV_CHAT)
+		return archive_has(t, reader, m->gid) ? 0 : ERR_NOT_FOUND;
+	int err = archive_may_read(t, reader, 0, conv_chat_number(m->conv), &floor);
+	return err ? err : m->seq > floor ? 0 : ERR_NOT_FOUND;
 }
 
 /* The walk of a query: bounds as gids, entries filtered by owner's view. */
@@ -19,6 +46,8 @@ struct walk {
 	const struct archive_query *q;
 	uint64_t lo, hi; /* inclusive */
 	uint64_t conv;	 /* 0: all */
+	uint64_t floor;	 /* of a chat: entries up to this seq are not shown */
+	uint32_t author; /* of a chat: only his; 0: all */
 	bool nobody;	 /* 'with' is nobody we know: empty */
 	struct log_scan ls;
 };
@@ -41,15 +70,20 @@ static void set_bounds(struct walk *w)
 	}
 }
 
-static void walk_open(struct walk *w, struct txn *t, const struct archive_query *q)
+static void walk_open(struct walk *w, struct txn *t, const struct archive_query *q, uint64_t floor)
 {
-	*w = (struct walk){ .t = t, .q = q };
+	*w = (struct walk){ .t = t, .q = q, .floor = floor };
 	set_bounds(w);
+	if (q->chat)
+		w->conv = conv_chat(q->chat);
 	if (!jid_is_none(&q->with)) {
 		struct jid bare = jid_to_bare(q->with);
 		uint32_t peer = im_is_our_domain(jid_domain(&bare)) ? peer_get(&bare)->archived : 0;
 		w->nobody = peer == 0;
-		w->conv = conv_private(q->owner, peer);
+		if (q->chat)
+			w->author = peer;
+		else
+			w->conv = conv_private(q->owner, peer);
 	}
 	if (w->lo > w->hi)
 		w->nobody = true;
@@ -61,6 +95,10 @@ static void walk_open(struct walk *w, struct txn *t, const struct archive_query 
 
 static bool shown(const struct walk *w, const struct log_entry *e)
 {
+	if (w->q->chat)
+		return e->seq > w->floor && (!w->author || e->peer == w->author);
+	if (conv_kind(e->conv) == CONV_CHAT)
+		return false; /* his own words in a chat: its archive has them, as long as he is in it */
 	/* In a conversation's log `peer` is the author; in the account's log INCOMING tells. */
 	bool mine = w->conv ? e->peer == w->q->owner : !(e->flags & MESSAGE_INCOMING);
 
@@ -116,13 +154,14 @@ int archive_read(struct txn *t, const struct archive_query *q, archive_fn *fn, v
 	struct walk w;
 	struct log_entry e;
 	struct message_rec m;
-	int err = archive_may_read(q->reader, q->owner);
+	uint64_t floor;
+	int err = archive_may_read(t, q->reader, q->owner, q->chat, &floor);
 
 	*out = (struct archive_page){ .complete = true };
 	if (err)
 		return err;
 	uint64_t *gids = mem_alloc(q->max * sizeof *gids + 1);
-	walk_open(&w, t, q);
+	walk_open(&w, t, q, floor);
 	while (walk_next(&w, &e)) {
 		if (!jid_is_none(&q->with) && !jid_is_bare(&q->with) && (message_get(t, e.gid, &m) || !fits(q, &m)))
 			continue;
@@ -142,9 +181,12 @@ size_t archive_count(struct txn *t, const struct archive_query *q, size_t max)
 {
 	struct walk w;
 	struct log_entry e;
+	uint64_t floor;
 	size_t n = 0;
 
-	walk_open(&w, t, q);
+	if (archive_may_read(t, q->reader, q->owner, q->chat, &floor))
+		return 0;
+	walk_open(&w, t, q, floor);
 	while (n < max && walk_next(&w, &e))
 		n++;
 	walk_close(&w);
@@ -157,7 +199,7 @@ bool archive_has(struct txn *t, uint32_t owner, uint64_t gid)
 	struct log_entry e;
 
 	log_scan_open(&ls, t, owner, 0, gid, false);
-	bool found = log_scan_next(&ls, &e) && e.gid == gid &&
+	bool found = log_scan_next(&ls, &e) && e.gid == gid && conv_kind(e.conv) != CONV_CHAT &&
 		     !(e.flags & ((e.flags & MESSAGE_INCOMING) ? MESSAGE_HIDDEN_RECIPIENT : MESSAGE_HIDDEN_AUTHOR));
 	log_scan_close(&ls);
 	return found;

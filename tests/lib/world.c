@@ -2,11 +2,13 @@
 #include "tests/lib/world.h"
 #include "base/arena.h"
 #include "base/mem.h"
+#include "server/im/chat_room.h"
 #include "server/im/inflight.h"
 #include "server/im/org.h"
 #include "server/im/org_import.h"
 #include "server/im/peer.h"
 #include "server/im/presence.h"
+#include "server/xmpp/content.h"
 #include "server/xmpp/roster.h"
 #include "storage/tab_account.h"
 #include "xml/atom.h"
@@ -58,12 +60,14 @@ static void worker_start(void *arg)
 	home_init(*(unsigned *)arg);
 	presence_thread_init();
 	org_thread_init();
+	room_thread_init();
 }
 
 static void worker_stop(void *arg)
 {
 	(void)arg;
 	loop_timer_cancel(loop_self(), &home()->dirty_timer);
+	room_thread_fini();
 	roster_thread_fini();
 	org_thread_fini();
 	presence_thread_fini();
@@ -79,6 +83,8 @@ void world_start(void)
 	atom_init();
 	org_init();
 	presence_init();
+	content_init();
+	room_init();
 	roster_handlers_init();
 	rig_start(WORKERS, NULL);
 	int err = org_load(&msg);
