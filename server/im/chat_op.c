@@ -184,7 +184,8 @@ int chat_enter(struct txn *t, struct chat_op *o)
 		return err;
 	if (!same_domain(&o->by, o->chat.domain))
 		return ERR_NOT_FOUND;
-	if (principal_has(&o->by, SCOPE_CHATS)) {
+	bool as_system = o->post && !o->post->author && principal_has(&o->by, SCOPE_SYSTEM);
+	if (principal_has(&o->by, SCOPE_CHATS) || as_system) {
 		o->rank = CHAT_OWNER;
 	} else {
 		if (!o->by.account || may_speak_as(&o->by, o->by.account))

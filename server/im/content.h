@@ -38,7 +38,9 @@ struct content {
 typedef struct chunk *content_print_fn(const struct content *c, struct str by);
 /* Reads a stored payload; what is not understood is left out, a damaged payload says nothing. */
 typedef void content_read_fn(struct arena *a, struct str payload, struct content *out);
-struct content_codec { content_print_fn *print; content_read_fn *read; };
+/* A chat state (XEP-0085): composing or paused. A new reference. */
+typedef struct chunk *content_state_fn(bool composing);
+struct content_codec { content_print_fn *print; content_read_fn *read; content_state_fn *print_state; };
 /* Set once by the dialect before the workers start. */
 extern struct content_codec content_codec;
 

@@ -37,6 +37,7 @@ struct message_op {
 	uint64_t gid, seq;
 	uint64_t read_seq; /* result: the sender has read up to here; 0: as before */
 	bool retracted;	   /* result */
+	uint64_t changed;  /* result: the message that was corrected or reacted to */
 	bool duplicate;	   /* origin-id seen before: acknowledged again, not delivered again (row D05) */
 };
 
@@ -52,7 +53,7 @@ static struct str copy_str(char **to, struct str s)
 
 static struct message_op *op_new(const struct message *m, const struct sm_checkpoint *sm)
 {
-	size_t n = m->from.full.n + m->to.full.n + m->id.n + m->origin_id.n + m->lang.n;
+	size_t n = m->from.full.n + m->to.full.n + m->id.n + m->origin_id.n + m->lang.n + m->reactions.n;
 	struct message_op *o = mem_zero(sizeof *o + n + 1);
 	char *to = (char *)(o + 1);
 
@@ -62,6 +63,7 @@ static struct message_op *op_new(const struct message *m, const struct sm_checkp
 	o->m.id = copy_str(&to, m->id);
 	o->m.origin_id = copy_str(&to, m->origin_id);
 	o->m.lang = copy_str(&to, m->lang);
+	o->m.reactions = copy_str(&to, m->reactions);
 	o->m.payload = m->payload ? chunk_ref(m->payload) : NULL;
 	o->m.tombstone = m->tombstone ? chunk_ref(m->tombstone) : NULL;
 	o->author_bare = jid_to_bare(o->m.from);
@@ -78,6 +80,33 @@ static void op_free(struct write_op *op)
 	chunk_unref(o->m.payload);
 	chunk_unref(o->m.tombstone);
 	mem_free(o);
+}
+
+/* What a correction or a reaction makes of the entry: both name a message of this conversation, a correction one of the sender's own (row I14). */
+static void judge(struct txn *t, struct message_op *o, struct message_rec *r)
+{
+	struct message_rec target;
+	uint64_t gid = o->m.edits_gid ? o->m.edits_gid : o->m.reacts_gid;
+
+	if (!gid || message_get(t, gid, &target) || target.conv != r->conv ||
+	    (target.flags & (MESSAGE_RETRACTED | MESSAGE_EDIT | MESSAGE_REACTION)))
+		return;
+	if (!o->m.edits_gid) {
+		r->flags = (r->flags & ~MESSAGE_COUNTS) | MESSAGE_REACTION;
+	} else if (target.author == r->author) {
+		r->edits = gid;
+		r->newest_edit = target.newest_edit;
+		r->flags = (r->flags & ~MESSAGE_COUNTS) | MESSAGE_EDIT;
+	}
+}
+
+static void apply_change(struct txn *t, struct message_op *o, const struct message_rec *r)
+{
+	if (r->flags & MESSAGE_EDIT)
+		message_set_edit(t, r->edits, r);
+	else if (r->flags & MESSAGE_REACTION)
+		reaction_put(t, o->m.reacts_gid, o->author, o->m.reactions);
+	o->changed = r->flags & MESSAGE_EDIT ? r->edits : r->flags & MESSAGE_REACTION ? o->m.reacts_gid : 0;
 }
 
 /* A marker or retraction names a message that must belong to this conversation; a wrong one is ignored, the stanza itself is kept. */
@@ -110,14 +139,17 @@ static int apply_message(struct txn *t, struct write_op *op)
 			.lang = o->m.lang,
 			.payload = chunk_str(o->m.payload),
 		};
+		judge(t, o, &r);
 		int err = message_append(t, &r, clock_wall_us(), limits()->origin_ids);
 		o->gid = r.gid;
 		o->seq = r.seq;
 		o->duplicate = err == ERR_EXISTS;
 		if (err && err != ERR_EXISTS)
 			return err;
-		if (!o->duplicate)
+		if (!o->duplicate) {
 			apply_reference(t, o, r.conv);
+			apply_change(t, o, &r);
+		}
 	}
 	if (o->sm.id[0])
 		sm_put_counters(t, str_of(o->sm.id, SM_ID_LEN), &o->sm.counters);
@@ -141,7 +173,7 @@ static void at_author(struct message_op *o, int err)
 
 	if (u && !err && !o->duplicate && o->m.copy && o->author != o->recipient)
 		deliver_sent_carbons(u, session_by_number(o->session), &o->m, o->gid);
-	if (u && u->writing)
+	if (u && o->session && u->writing)
 		u->writing--;
 	if (err == ERR_IO || err == ERR_NO_SPACE)
 		log_error("store.refused", LERR(err),
@@ -164,10 +196,11 @@ static void tell(const struct message_op *o, uint32_t account, uint32_t peer)
 
 	if (!o->gid)
 		return;
-	event_tell(&e);
-	if (o->retracted) {
+	if (!o->changed)
+		event_tell(&e); /* a correction is nothing new that shows */
+	if (o->retracted || o->changed) {
 		e.kind = EVENT_MESSAGE_CHANGED;
-		e.gid = o->m.replaces_gid;
+		e.gid = o->changed ? o->changed : o->m.replaces_gid;
 		event_tell(&e);
 	}
 	if (o->read_seq && account == o->author) {
@@ -221,19 +254,35 @@ static void send_stored(struct message_op *o, struct session *session)
 	im_write_to(&o->op, 1ull << o->author_home | 1ull << o->recipient_home);
 }
 
+/* Who speaks: the session's person, m->author, or nobody (a service). */
+static uint32_t author_of(const struct session *session, const struct message *m)
+{
+	return session ? session->user->id : m->author;
+}
+
+static bool author_has_prefs(struct session *session, const struct message *m)
+{
+	struct jid bare = jid_to_bare(m->from);
+
+	if (session)
+		return user_peer(session->user)->has_prefs;
+	return m->author && peer_get(&bare)->has_prefs;
+}
+
 void message_send(struct session *session, const struct message *m, const struct sm_checkpoint *sm,
 		  message_done_fn *done, void *ctx)
 {
 	struct jid to = jid_to_bare(m->to);
-	bool has_prefs = session && user_peer(session->user)->has_prefs;
+	bool has_prefs = author_has_prefs(session, m);
 	const struct peer *p = peer_get(&to);
+	uint32_t author = author_of(session, m);
 
 	if (!p->id)
 		return done(ctx, ERR_NOT_FOUND, 0);
-	if (session && p->id != session->user->id && peer_blocks(p, &m->from))
+	if (author && p->id != author && peer_blocks(p, &m->from))
 		return done(ctx, ERR_FORBIDDEN, 0);
 	struct message_op *o = op_new(m, sm);
-	o->author = session ? session->user->id : 0;
+	o->author = author;
 	o->recipient = p->id;
 	o->recipient_home = p->home;
 	o->author_home = (unsigned)threads_self();

@@ -25,6 +25,10 @@ struct message {
 	uint64_t replaces_gid;       /* retraction: the message that becomes a tombstone; 0: none */
 	struct chunk *tombstone;     /* what it becomes */
 	uint64_t displayed_gid;      /* marker: the sender has read up to here; 0: none */
+	uint64_t edits_gid;          /* correction (XEP-0308) of one's own message; 0: none */
+	uint64_t reacts_gid;         /* XEP-0444: reactions is the sender's new set, NUL-separated; 0: none */
+	struct str reactions;
+	uint32_t author;             /* without a session: the account that speaks, on its home worker; 0: a service */
 };
 
 /* Outcome for the sender, on the sender's home worker: err 0 (stored or handed over), or ERR_NOT_FOUND (no such account or nobody
@@ -37,5 +41,5 @@ struct sm_checkpoint {
 	struct sm_counters counters;
 };
 
-/* session: the sender's session for carbons, NULL when a service speaks. All of m is copied as needed. */
+/* session: the sender's session for carbons, NULL when m->author or a service speaks. All of m is copied as needed. */
 void message_send(struct session *session, const struct message *m, const struct sm_checkpoint *sm, message_done_fn *done, void *ctx);

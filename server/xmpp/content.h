@@ -6,6 +6,7 @@
 void content_init(void);
 /* content_print.c */
 struct chunk *content_print(const struct content *c, struct str by);
+struct chunk *content_print_state(bool composing);
 /* The same as children of a node in a: for who adds elements of his own. */
 void content_build(struct arena *a, struct node *message, const struct content *c, struct str by);
 /* Reads the children of a stanza that is a tree already. Strings may point into the tree. */

@@ -317,17 +317,35 @@ void content_build(struct arena *a, struct node *message, const struct content *
 	buf_clear(&p.body);
 }
 
-struct chunk *content_print(const struct content *c, struct str by)
+static struct chunk *chunk_of_children(const struct node *message)
 {
-	struct arena *a = arena_new(4096);
-	struct node *message = node_new(a, A_message, NS_CLIENT);
 	struct buf b;
 
-	content_build(a, message, c, by);
 	buf_init(&b, 64u << 20);
 	print_children(&b, message);
 	struct chunk *payload = chunk_of(buf_str(&b));
 	buf_clear(&b);
+	return payload;
+}
+
+struct chunk *content_print(const struct content *c, struct str by)
+{
+	struct arena *a = arena_new(4096);
+	struct node *message = node_new(a, A_message, NS_CLIENT);
+
+	content_build(a, message, c, by);
+	struct chunk *payload = chunk_of_children(message);
+	arena_free(a);
+	return payload;
+}
+
+struct chunk *content_print_state(bool composing)
+{
+	struct arena *a = arena_new(256);
+	struct node *message = node_new(a, A_message, NS_CLIENT);
+
+	node_add(a, message, composing ? A_composing : A_paused, NS_CHATSTATES);
+	struct chunk *payload = chunk_of_children(message);
 	arena_free(a);
 	return payload;
 }
