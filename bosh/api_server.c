@@ -88,6 +88,8 @@ static void stats(struct http_request *rq)
 	buf_printf(&b, "{\"uptime_ms\":%llu,\"workers\":%u,\"connections\":%llu,\"accepted\":%llu,\"messages\":%llu",
 		   (unsigned long long)(clock_wall_ms() - im.started_ms), threads_count(), (unsigned long long)ls.open,
 		   (unsigned long long)ls.accepted, (unsigned long long)messages);
+	buf_printf(&b, ",\"readers\":%llu,\"slow_reads\":%llu", (unsigned long long)si.readers,
+		   (unsigned long long)si.slow_reads);
 	buf_printf(&b,
 		   ",\"map_bytes\":%llu,\"used_bytes\":%llu,\"commits\":%llu,\"writes\":%llu,\"writes_failed\":%llu,"
 		   "\"storage\":",

@@ -51,6 +51,7 @@ GET(commit_max, (double)s->writer.commit_us_max / 1e6)
 GET(map_bytes, s->store.map_bytes)
 GET(used_bytes, s->store.used_bytes)
 GET(readers, s->store.readers)
+GET(slow_reads, s->store.slow_reads)
 GET(requests, s->http.requests)
 GET(derivations, auth_derivations())
 GET(memory, resident_bytes())
@@ -75,6 +76,8 @@ static const struct {
 	{ "vestnik_map_bytes", "gauge", "Size of the map", map_bytes },
 	{ "vestnik_used_bytes", "gauge", "Used part of the map", used_bytes },
 	{ "vestnik_readers", "gauge", "Readers of the store", readers },
+	{ "vestnik_slow_reads", "counter", "Read transactions of the store that lasted longer than 100 ms",
+	  slow_reads },
 	{ "vestnik_http_requests", "counter", "HTTP requests", requests },
 	{ "vestnik_password_derivations", "counter", "PBKDF2 computations", derivations },
 	{ "vestnik_memory_bytes", "gauge", "Resident memory", memory },

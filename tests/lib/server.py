@@ -57,15 +57,15 @@ def free_port():
 
 
 class Server:
-    """Common part. ports: plain (no TLS, loopback), starttls, direct, http."""
+    """Common part. ports: plain (no TLS, loopback), starttls, direct, http; those of a server that has ended may be given again."""
     name = "?"
 
-    def __init__(self, domains=("example.test",), options="", keep=False):
+    def __init__(self, domains=("example.test",), options="", keep=False, ports=None):
         self.domains = list(domains)
         self.options = options
         self.dir = tempfile.mkdtemp(prefix="vt-")
         self.keep = keep or bool(os.environ.get("TEST_KEEP"))
-        self.ports = {k: free_port() for k in ("plain", "starttls", "direct", "http")}
+        self.ports = ports or {k: free_port() for k in ("plain", "starttls", "direct", "http")}
         self.proc = None
         self.log = []
         self.expected_errors = []
