@@ -11,7 +11,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
 from client import Client  # noqa: E402
-from ledger import Talker, World  # noqa: E402
+from ledger import TRANSPORTS, Talker, World  # noqa: E402
 
 
 class Log:
@@ -28,8 +28,8 @@ class Log:
 class MarkingTalker(Talker):
     """Marks what its ledger calls acknowledged, and each h."""
 
-    def __init__(self, world, name, log):
-        super().__init__(world, name)
+    def __init__(self, world, name, transport, log):
+        super().__init__(world, name, transport)
         self.log = log
         put = self.ledger.put
 
@@ -48,7 +48,7 @@ class MarkingTalker(Talker):
 class MarkingWorld(World):
     def __init__(self, server, folder, clients, seed, log):
         super().__init__(server, folder, clients, seed)
-        self.talkers = [MarkingTalker(self, n, log) for n in self.names]
+        self.talkers = [MarkingTalker(self, n, TRANSPORTS[i % len(TRANSPORTS)], log) for i, n in enumerate(self.names)]
 
 
 class Storer(threading.Thread):
