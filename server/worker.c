@@ -7,6 +7,7 @@
 #include "bosh/bosh.h"
 #include "server/im/account.h"
 #include "server/im/auth.h"
+#include "server/im/chat.h"
 #include "server/im/chat_room.h"
 #include "server/im/inflight.h"
 #include "server/im/org.h"
@@ -33,6 +34,8 @@ void worker_init(unsigned worker)
 	presence_thread_init();
 	org_thread_init();
 	room_thread_init();
+	if (worker == 0)
+		chat_structure_start();
 }
 
 void worker_fini(unsigned worker)
@@ -62,6 +65,7 @@ static void on_account_changed(struct str bare, uint32_t id, enum account_change
 
 	(void)id;
 	peer_forget_all();
+	chat_accounts_changed();
 	if (change == ACCOUNT_DELETED)
 		roster_account_gone(bare);
 	if (!u || change == ACCOUNT_CREATED || change == ACCOUNT_ENABLED)
@@ -99,6 +103,7 @@ void modules_init(void)
 	org_init();
 	presence_init();
 	room_init();
+	chat_init();
 	pep_init();
 	roster_handlers_init();
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "server/im/auth.h"
+#include "server/im/chat.h"
 #include "server/im/im.h"
 #include "server/im/org.h"
 #include "server/im/roster.h"
@@ -211,6 +212,7 @@ static int apply_remove(struct txn *t, struct write_op *op)
 	}
 	roster_end_account(t, rec.id, k->bare); /* the name may be given to somebody else */
 	vcard_del(t, rec.id);
+	chat_end_account(t, rec.id);
 	pep_delete_account(t, rec.id);
 	account_delete(t, rec.id);
 	audit(t, k);

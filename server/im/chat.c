@@ -398,6 +398,8 @@ static int run_destroy(struct txn *t, struct chat_op *o)
 		return err;
 	if (o->rank < CHAT_OWNER)
 		return ERR_FORBIDDEN;
+	if (o->chat.flags & (CHAT_IS_GENERAL | CHAT_IS_DEPARTMENT))
+		return ERR_CONFLICT; /* the structure has it */
 	chat_member_each(t, o->number, drop_dialog, &l);
 	chat_rec_remove(t, o->number);
 	struct chat_effect *e = chat_did(o, CHAT_DID_END);

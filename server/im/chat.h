@@ -86,3 +86,8 @@ void chat_names_thread_end(void);
 void chat_occupant_id(uint64_t number, uint32_t account, char out[OCCUPANT_ID_LEN]);
 /* Department chats and the general chat follow the structure: observer of org.h; module start, once. */
 void chat_init(void);
+/* Brings them to the structure at the start (once, worker 0), and when accounts came, went or were disabled (any worker). Nothing is written when nothing changed. */
+void chat_structure_start(void);
+void chat_accounts_changed(void);
+/* Writer thread, when an account is deleted: it leaves its chats; those it owned go to a manager, else to who has been in longest. */
+void chat_end_account(struct txn *t, uint32_t account);

@@ -277,3 +277,51 @@ void chat_set_role(const struct principal *by, uint64_t number, uint32_t account
 		return chat_op_refuse(o, ERR_SYNTAX);
 	chat_op_submit(o);
 }
+
+/* ---- an account goes ---- */
+
+struct heir {
+	uint32_t former;
+	struct chat_member_rec best;
+};
+
+static bool compare_heir(void *ctx, const struct chat_member_rec *m)
+{
+	struct heir *h = ctx;
+
+	if (m->account == h->former || m->role < CHAT_MEMBER)
+		return true;
+	if (m->role > h->best.role || (m->role == h->best.role && m->joined_ms < h->best.joined_ms))
+		h->best = *m;
+	return true;
+}
+
+static void leave_for_ever(struct txn *t, struct arena *a, uint64_t number, uint32_t account)
+{
+	struct heir h = { .former = account };
+	struct chat_rec r;
+
+	if (chat_rec_get(t, number, &r))
+		return;
+	chat_rec_copy(a, &r);
+	chat_member_del(t, &r, account);
+	cursor_del(t, account, conv_chat(number));
+	if (r.owner == account) {
+		chat_member_each(t, number, compare_heir, &h);
+		r.owner = h.best.account;
+		h.best.role = CHAT_OWNER;
+		if (r.owner)
+			chat_member_put(t, &r, &h.best);
+	}
+	chat_rec_put(t, &r);
+}
+
+void chat_end_account(struct txn *t, uint32_t account)
+{
+	struct arena *a = arena_new(4096);
+	uint64_t number;
+
+	for (uint64_t after = 0; chat_of_account(t, account, after, &number, 1) == 1; after = number)
+		leave_for_ever(t, a, number, account);
+	arena_free(a);
+}

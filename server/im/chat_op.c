@@ -95,7 +95,7 @@ static void take_effect(const struct chat_effect *e)
 	tell(e);
 }
 
-static void committed(struct write_op *op, int err, unsigned worker)
+void chat_op_committed(struct write_op *op, int err, unsigned worker)
 {
 	struct chat_op *o = (struct chat_op *)op;
 
@@ -124,7 +124,7 @@ struct chat_op *chat_op_new(const struct principal *by, uint64_t number, chat_ru
 {
 	struct chat_op *o = NEW(struct chat_op);
 
-	o->op = (struct write_op){ .apply = apply, .done = committed, .free = op_free };
+	o->op = (struct write_op){ .apply = apply, .done = chat_op_committed, .free = op_free };
 	o->a = arena_new(2048);
 	o->run = run;
 	o->by = chat_principal_copy(o->a, by);

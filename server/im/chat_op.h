@@ -55,6 +55,8 @@ struct chat_op {
 
 /* A new op; by is copied. */
 struct chat_op *chat_op_new(const struct principal *by, uint64_t number, chat_run_fn *run, chat_done_fn *done, void *ctx);
+/* The done() of all ops: effects, then the callback on the asker. */
+void chat_op_committed(struct write_op *op, int err, unsigned worker);
 /* To the writer; done on all workers. */
 void chat_op_submit(struct chat_op *o);
 /* Calls done with err in the next step of this worker and frees: an error that needs no store. */

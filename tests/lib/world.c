@@ -2,6 +2,7 @@
 #include "tests/lib/world.h"
 #include "base/arena.h"
 #include "base/mem.h"
+#include "server/im/chat.h"
 #include "server/im/chat_room.h"
 #include "server/im/inflight.h"
 #include "server/im/org.h"
@@ -85,6 +86,7 @@ void world_start(void)
 	presence_init();
 	content_init();
 	room_init();
+	chat_init();
 	roster_handlers_init();
 	rig_start(WORKERS, NULL);
 	int err = org_load(&msg);
