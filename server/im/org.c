@@ -12,10 +12,11 @@
 #include "server/im/session.h"
 #include "storage/tab_account.h"
 #include "storage/tab_org.h"
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define OBSERVERS_MAX 4
+#define OBSERVERS_MAX 8
 #define DEPTH_MAX 64
 
 struct org {
@@ -36,8 +37,8 @@ static _Thread_local const struct org *current;
 
 void org_observe(org_observer_fn *fn)
 {
-	if (n_observers < OBSERVERS_MAX)
-		observers[n_observers++] = fn;
+	assert(n_observers < OBSERVERS_MAX);
+	observers[n_observers++] = fn;
 }
 
 const struct org *org_ref(const struct org *o)

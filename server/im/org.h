@@ -33,7 +33,7 @@ int org_load(struct err_msg *msg);
 /* Reads it again after a change was committed, swaps it on every worker, and calls each worker's observer with the old and the new snapshot. Any worker. */
 void org_reload(void);
 typedef void org_observer_fn(const struct org *before, const struct org *after);
-/* Called on every worker after its snapshot was swapped; main, before the workers start; at most 4. */
+/* Called on every worker after its snapshot was swapped; main, before the workers start; at most 8. */
 void org_observe(org_observer_fn *fn);
 void org_thread_init(void);
 void org_thread_fini(void);

@@ -10,9 +10,10 @@
 #include "base/mem.h"
 #include "server/im/inflight.h"
 #include "server/net/limits.h"
+#include <assert.h>
 #include <stdatomic.h>
 
-#define HOOKS_MAX 8
+#define HOOKS_MAX 16
 static const struct session_hooks *hooks[HOOKS_MAX];
 static unsigned n_hooks;
 static atomic_uint_fast64_t last_number;
@@ -46,8 +47,8 @@ void home_fini(void)
 
 void session_add_hooks(const struct session_hooks *h)
 {
-	if (n_hooks < HOOKS_MAX)
-		hooks[n_hooks++] = h;
+	assert(n_hooks < HOOKS_MAX);
+	hooks[n_hooks++] = h;
 }
 
 struct user *user_find(struct str bare)
