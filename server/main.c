@@ -174,12 +174,15 @@ static void apply_options(void)
 	im.chat_departments = opt.chat_departments;
 	im.chat_general = opt.chat_general;
 	im.chat_russian = opt.chat_language == 1;
+	im.people_make_chats = opt.people_make_chats;
 }
 
 static void fill_context(void)
 {
 	im.domains = opt.domains.v;
 	im.n_domains = opt.domains.n;
+	im.chat_aliases = opt.chat_aliases.v;
+	im.n_chat_aliases = opt.chat_aliases.n;
 	im.scram_iterations = (uint32_t)opt.scram_iterations;
 	im.started_ms = clock_wall_ms();
 	im.data_dir = opt.data;

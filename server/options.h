@@ -19,6 +19,8 @@ struct options {
 	struct conf_list domains;      /* char * */
 	struct conf_list listen;       /* struct listen_option */
 	char *tls_certificate, *tls_key, *tls_client_ca;
+	struct conf_list chat_aliases;
+	bool people_make_chats;
 	uint64_t scram_iterations;
 	bool directory_passwords;
 	struct conf_list portal;       /* struct portal_key: sign-on by tokens of a portal */

@@ -15,10 +15,14 @@
 #include "server/im/presence.h"
 #include "server/im/roster.h"
 #include "server/im/session.h"
+#include "server/xmpp/bookmarks.h"
 #include "server/xmpp/caps.h"
 #include "server/xmpp/content.h"
 #include "server/xmpp/handlers.h"
 #include "server/xmpp/inbox.h"
+#include "server/xmpp/muc.h"
+#include "server/xmpp/muc_mention.h"
+#include "server/xmpp/muc_watch.h"
 #include "server/xmpp/pep.h"
 #include "server/xmpp/roster.h"
 #include "server/xmpp/session_xmpp.h"
@@ -44,6 +48,8 @@ void worker_fini(unsigned worker)
 	xsessions_drop_all();
 	bosh_thread_fini();
 	loop_timer_cancel(loop_self(), &home()->dirty_timer);
+	muc_mentions_thread_fini();
+	muc_watch_thread_fini();
 	room_thread_fini();
 	roster_thread_fini();
 	org_thread_fini();
@@ -105,5 +111,7 @@ void modules_init(void)
 	room_init();
 	chat_init();
 	pep_init();
+	muc_init();
+	bookmarks_init();
 	roster_handlers_init();
 }

@@ -102,7 +102,7 @@ static void did_say(struct chat_op *o, const struct message_rec *r)
 	e->message = (struct room_message){ .number = o->number,
 					    .gid = r->gid,
 					    .seq = r->seq,
-					    .author = o->post->author,
+					    .author = r->author,
 					    .flags = r->flags,
 					    .type = MESSAGE_GROUPCHAT,
 					    .id = m->id,
@@ -125,10 +125,10 @@ static int run_post(struct txn *t, struct chat_op *o)
 	const struct chat_message *p = o->post;
 	struct message_rec r = {
 		.conv = conv_chat(o->number),
-		.author = p->author,
+		.author = p->moderates ? 0 : p->author, /* XEP-0425: the chat itself says it */
 		.type = MESSAGE_GROUPCHAT,
 		.flags = (p->m.flags & ~MESSAGE_STORE) | (p->mentions_all ? MESSAGE_ALL : 0) |
-			 (p->author ? 0 : MESSAGE_SYSTEM),
+			 (p->author && !p->moderates ? 0 : MESSAGE_SYSTEM),
 		.id = p->m.id,
 		.origin_id = p->m.origin_id,
 		.lang = p->m.lang,

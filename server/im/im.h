@@ -13,6 +13,9 @@ struct im {
 	struct writer *writer;
 	const char *const *domains;       /* prepared; domains[0] is the default of the command line */
 	size_t n_domains;
+	const char *const *chat_aliases;  /* further labels of the chat service beside "chats": "conference" */
+	size_t n_chat_aliases;
+	bool people_make_chats;           /* everybody may create chats; otherwise administrators */
 	uint32_t scram_iterations;        /* new passwords only */
 	enum im_visibility visibility;    /* who sees whom in the company structure */
 	bool chat_departments, chat_general; /* these chats are made and filled from the structure */

@@ -131,6 +131,11 @@ static void items_host(struct request *rq)
 
 	if (node.p && adhoc_disco_items(rq, node))
 		return;
+	if (!node.p) {
+		struct node *chats = node_add(rq->a, q, A_item, NS_DISCO_ITEMS);
+		node_set(rq->a, chats, "jid", arena_cat(rq->a, STR("chats."), jid_domain(&rq->to), STR_NONE));
+		node_set(rq->a, chats, "name", STR("Chats"));
+	}
 	reply_result(rq, q);
 }
 

@@ -3,29 +3,38 @@
 #include <string.h>
 
 extern const struct handler_table small_handlers, disco_handlers, carbons_handlers, message_handlers, roster_handlers,
-	vcard_handlers, blocking_handlers, private_handlers, account_handlers, mam_handlers, inbox_handlers, pep_handlers,
-	adhoc_handlers, last_handlers;
+	vcard_handlers, blocking_handlers, private_handlers, account_handlers, mam_handlers, inbox_handlers,
+	pep_handlers, adhoc_handlers, last_handlers, muc_disco_handlers, muc_self_handlers, muc_admin_handlers,
+	muc_owner_handlers, muc_message_handlers, muc_vcard_handlers, muc_search_handlers, bookmarks_handlers;
 
 const struct handler_table *const handler_tables[] = {
-	&disco_handlers,    /* XEP-0030, 0115 */
-	&message_handlers,  /* RFC 6121 section 5, 0184, 0203, 0308, 0333, 0359, 0424, 0444, 0461 */
-	&roster_handlers,   /* RFC 6121 section 2 */
-	&blocking_handlers, /* XEP-0191 */
-	&vcard_handlers,    /* XEP-0054 */
-	&last_handlers,	    /* XEP-0012 */
-	&private_handlers,  /* XEP-0049, 0083 */
-	&account_handlers,  /* XEP-0077 password change */
-	&mam_handlers,	    /* XEP-0313 */
-	&inbox_handlers,    /* XEP-0430 */
-	&carbons_handlers,  /* XEP-0280 */
-	&pep_handlers,	    /* XEP-0060, 0084, 0163, 0384, 0398, 0402, 0490 */
-	&adhoc_handlers,    /* XEP-0050, 0133 */
-	&small_handlers,    /* XEP-0092, 0199, 0202, session */
+	&disco_handlers,       /* XEP-0030, 0115 */
+	&message_handlers,     /* RFC 6121 section 5, 0184, 0203, 0308, 0333, 0359, 0424, 0444, 0461 */
+	&roster_handlers,      /* RFC 6121 section 2 */
+	&blocking_handlers,    /* XEP-0191 */
+	&vcard_handlers,       /* XEP-0054 */
+	&last_handlers,	       /* XEP-0012 */
+	&private_handlers,     /* XEP-0049, 0083 */
+	&account_handlers,     /* XEP-0077 password change */
+	&mam_handlers,	       /* XEP-0313 */
+	&inbox_handlers,       /* XEP-0430 */
+	&carbons_handlers,     /* XEP-0280 */
+	&pep_handlers,	       /* XEP-0060, 0084, 0163, 0384, 0398, 0490 */
+	&bookmarks_handlers,   /* XEP-0402, 0048 */
+	&muc_disco_handlers,   /* XEP-0045 */
+	&muc_self_handlers,    /* XEP-0045 section 7.10, 0410 */
+	&muc_admin_handlers,   /* XEP-0045 sections 8 and 9 */
+	&muc_owner_handlers,   /* XEP-0045 section 10 */
+	&muc_message_handlers, /* XEP-0425 */
+	&muc_vcard_handlers,   /* XEP-0054 */
+	&muc_search_handlers,  /* XEP-0433 */
+	&adhoc_handlers,       /* XEP-0050, 0133 */
+	&small_handlers,       /* XEP-0092, 0199, 0202, session */
 	NULL,
 };
 
 static const struct handler *by_ns[NS_COUNT]; /* first row of that namespace; NULL: none */
-#define ROWS_MAX 128
+#define ROWS_MAX 256
 static struct handler rows[ROWS_MAX];
 static size_t n_rows;
 

@@ -1,14 +1,17 @@
 /*
- * Message archive management (XEP-0313 v2 with #extended): queries, metadata and preferences of one's own archive. Answers are copied from the stored bytes
+ * Message archive management (XEP-0313 v2 with #extended): queries, metadata and preferences of one's own archive, queries of a chat's. Answers are copied from the stored bytes
  * (server/im/archive.h walks and authorises). Home thread.
  */
 #include "server/im/archive.h"
 #include "base/err.h"
+#include "server/im/conv.h"
 #include "server/im/im.h"
 #include "server/im/message.h"
 #include "server/im/opaque.h"
 #include "server/im/peer.h"
+#include "server/im/person.h"
 #include "server/net/limits.h"
+#include "server/xmpp/muc.h"
 #include "server/xmpp/request.h"
 #include "storage/tab_mam_prefs.h"
 #include "xml/datetime.h"
@@ -21,25 +24,63 @@
 
 struct answer {
 	struct request *rq;
+	const struct muc_room *room; /* NULL: the asker's own archive */
+	struct archive_query q;
 	struct str queryid;
 	struct buf b;
 	struct chunk **results;
 	size_t n;
 };
 
-static void print_result(struct buf *b, const struct message_rec *m, struct str queryid)
+static void print_ends(struct buf *b, const struct message_rec *m)
+{
+	print_attr(b, "from", m->from);
+	print_attr(b, "to", m->to);
+}
+
+/* In a chat: who said it there, by the name under which the asker knows the chat (XEP-0313 section 6.1.2). */
+static void print_occupant(struct buf *b, const struct answer *an, const struct message_rec *m)
+{
+	struct arena *a = an->rq->a;
+
+	if (m->author)
+		print_attr(b, "from", arena_cat(a, an->room->address, STR("/"), chat_nick(a, m->author), STR_NONE));
+	else
+		print_attr(b, "from", an->room->address);
+}
+
+static void print_occupant_end(struct buf *b, const struct answer *an, const struct message_rec *m)
+{
+	char id[OCCUPANT_ID_LEN];
+	struct jid jid;
+
+	if (!m->author)
+		return;
+	jid = person_jid(an->rq->a, m->author);
+	chat_occupant_id(an->room->number, m->author, id);
+	buf_printf(b, "<occupant-id xmlns='urn:xmpp:occupant-id:0' id='%.*s'/>", OCCUPANT_ID_LEN, id);
+	if (jid_is_none(&jid))
+		return;
+	buf_lit(b, "<x xmlns='http://jabber.org/protocol/muc#user'><item");
+	print_attr(b, "jid", jid.full);
+	buf_lit(b, "/></x>");
+}
+
+static void print_result(struct buf *b, const struct answer *an, const struct message_rec *m)
 {
 	char id[OPAQUE_LEN], when[DATETIME_MAX];
 
 	opaque_print(m->gid, id);
 	buf_lit(b, "<result xmlns='urn:xmpp:mam:2'");
-	print_attr(b, "queryid", queryid);
+	print_attr(b, "queryid", an->queryid);
 	print_attr(b, "id", str_of(id, OPAQUE_LEN));
 	buf_lit(b, "><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay'");
 	print_attr(b, "stamp", str_of(when, datetime_print(m->wall_us / 1000, when)));
 	buf_lit(b, "/><message xmlns='jabber:client'");
-	print_attr(b, "from", m->from);
-	print_attr(b, "to", m->to);
+	if (an->room)
+		print_occupant(b, an, m);
+	else
+		print_ends(b, m);
 	if (m->type != MESSAGE_NORMAL)
 		print_attr(b, "type", str_c(message_type_names[m->type]));
 	if (m->id.n)
@@ -48,6 +89,8 @@ static void print_result(struct buf *b, const struct message_rec *m, struct str 
 		print_attr(b, "xml:lang", m->lang);
 	buf_byte(b, '>');
 	buf_str_add(b, m->payload);
+	if (an->room)
+		print_occupant_end(b, an, m);
 	buf_lit(b, "</message></forwarded></result>");
 }
 
@@ -56,7 +99,7 @@ static void add_result(void *ctx, const struct message_rec *m)
 	struct answer *a = ctx;
 
 	buf_reset(&a->b);
-	print_result(&a->b, m, a->queryid);
+	print_result(&a->b, a, m);
 	a->results[a->n++] = chunk_of(buf_str(&a->b));
 }
 
@@ -66,7 +109,9 @@ static void send_results(struct answer *a, bool flip)
 
 	for (size_t i = 0; i < a->n; i++) {
 		struct chunk *c = a->results[flip ? a->n - 1 - i : i];
-		struct outgoing o = { .kind = STANZA_MESSAGE, .payload = c };
+		struct outgoing o = { .kind = STANZA_MESSAGE,
+				      .payload = c,
+				      .from = a->room ? a->room->address : STR_NONE };
 		session_send(s, &o);
 		chunk_unref(c);
 	}
@@ -88,17 +133,30 @@ static int read_time(struct request *rq, const struct node *form, const char *va
 }
 
 /* An archive id that must exist in this archive; otherwise item-not-found (XEP-0313 4.3). */
-static int read_id(struct request *rq, struct txn *t, struct str id, uint64_t *out)
+/* Whether the archive that is asked shows that message. */
+static bool shows(const struct answer *an, struct txn *t, uint64_t gid)
+{
+	struct message_rec m;
+
+	if (!an->room)
+		return archive_has(t, an->q.owner, gid);
+	return message_get(t, gid, &m) == 0 && m.conv == conv_chat(an->room->number) &&
+	       archive_may_see(t, an->q.reader, &m) == 0;
+}
+
+static int read_id(struct answer *an, struct txn *t, struct str id, uint64_t *out)
 {
 	if (!id.p || id.n == 0)
 		return 0;
-	if (opaque_parse(id, out) || !archive_has(t, rq->session->user->id, *out))
+	if (opaque_parse(id, out) || !shows(an, t, *out))
 		return ERR_NOT_FOUND;
 	return 0;
 }
 
-static int read_form(struct request *rq, struct txn *t, const struct node *form, struct archive_query *q)
+static int read_form(struct answer *an, struct txn *t, const struct node *form)
 {
+	struct request *rq = an->rq;
+	struct archive_query *q = &an->q;
 	struct str type = form_type(rq->a, form), with = form_value(rq->a, form, "with");
 	uint64_t after = 0, before = 0;
 	int err;
@@ -111,16 +169,18 @@ static int read_form(struct request *rq, struct txn *t, const struct node *form,
 		return err;
 	if (q->end_us)
 		q->end_us += 999; /* whole milliseconds on the wire, microseconds in the store */
-	if ((err = read_id(rq, t, form_value(rq->a, form, "after-id"), &after)) ||
-	    (err = read_id(rq, t, form_value(rq->a, form, "before-id"), &before)))
+	if ((err = read_id(an, t, form_value(rq->a, form, "after-id"), &after)) ||
+	    (err = read_id(an, t, form_value(rq->a, form, "before-id"), &before)))
 		return err;
 	q->after_gid = after;
 	q->before_gid = before;
 	return 0;
 }
 
-static int read_rsm(struct request *rq, struct txn *t, struct archive_query *q, bool *out_count_only)
+static int read_rsm(struct answer *an, struct txn *t, bool *out_count_only)
 {
+	struct request *rq = an->rq;
+	struct archive_query *q = &an->q;
 	struct rsm_query r;
 	uint64_t gid = 0;
 	int err = rsm_parse(rq->a, rq->child, &r);
@@ -133,13 +193,13 @@ static int read_rsm(struct request *rq, struct txn *t, struct archive_query *q, 
 	*out_count_only = r.has_max && r.max == 0;
 	q->backwards = r.has_before;
 	if (r.has_after) {
-		if ((err = read_id(rq, t, r.after, &gid)) != 0)
+		if ((err = read_id(an, t, r.after, &gid)) != 0)
 			return err;
 		if (gid > q->after_gid)
 			q->after_gid = gid;
 	}
 	if (r.has_before && r.before.n) {
-		if ((err = read_id(rq, t, r.before, &gid)) != 0)
+		if ((err = read_id(an, t, r.before, &gid)) != 0)
 			return err;
 		if (!q->before_gid || gid < q->before_gid)
 			q->before_gid = gid;
@@ -181,7 +241,7 @@ static int read_ids(struct answer *an, struct txn *t, const struct str *ids, siz
 	*page = (struct archive_page){ .complete = true };
 	for (size_t i = 0; i < n; i++) {
 		gid = 0;
-		if (read_id(an->rq, t, ids[i], &gid) || !gid || message_get(t, gid, &m))
+		if (read_id(an, t, ids[i], &gid) || !gid || message_get(t, gid, &m))
 			return ERR_NOT_FOUND;
 		if (!page->first)
 			page->first = gid;
@@ -195,36 +255,52 @@ static int run_query(struct answer *an, struct txn *t, struct archive_page *page
 {
 	struct request *rq = an->rq;
 	struct node *form = node_child(rq->child, A_x, NS_DATA);
-	struct archive_query q = { .reader = rq->session->user->id, .owner = rq->session->user->id };
+	struct archive_query *q = &an->q;
 	struct str *ids = NULL;
 	bool count_only = false;
-	int err = form ? read_form(rq, t, form, &q) : 0;
+	int err = form ? read_form(an, t, form) : 0;
 
 	*page = (struct archive_page){ .complete = true };
 	*out_count = UINT64_MAX;
 	if (!err)
-		err = read_rsm(rq, t, &q, &count_only);
+		err = read_rsm(an, t, &count_only);
 	size_t n_ids = form ? form_values(rq->a, form, "ids", &ids) : 0;
-	an->results = arena_zero(rq->a, ((n_ids > q.max ? n_ids : q.max) + 1) * sizeof *an->results);
+	an->results = arena_zero(rq->a, ((n_ids > q->max ? n_ids : q->max) + 1) * sizeof *an->results);
 	if (err)
 		return err;
 	if (n_ids)
 		return read_ids(an, t, ids, n_ids, page);
 	if (count_only) {
-		*out_count = archive_count(t, &q, COUNT_MAX);
+		*out_count = archive_count(t, q, COUNT_MAX);
 		page->complete = *out_count == 0;
 		return 0;
 	}
-	return archive_read(t, &q, add_result, an, page);
+	return archive_read(t, q, add_result, an, page);
+}
+
+/* One's own archive, or that of a chat for its members; false: the error was sent. */
+static bool which_archive(struct request *rq, struct muc_room *room, struct archive_query *q)
+{
+	*q = (struct archive_query){ .reader = rq->session->user->id, .owner = rq->session->user->id };
+	if (rq->addressee != TO_CHAT)
+		return true;
+	if (!muc_look_member(rq, room))
+		return false;
+	q->chat = room->number;
+	return true;
 }
 
 static void mam_query(struct request *rq)
 {
+	struct muc_room room;
 	struct answer an = { .rq = rq, .queryid = node_attr(rq->child, "queryid") };
 	struct archive_page page;
 	uint64_t count;
-	struct txn *t = im_read();
 
+	if (!which_archive(rq, &room, &an.q))
+		return;
+	an.room = rq->addressee == TO_CHAT ? &room : NULL;
+	struct txn *t = im_read();
 	buf_init(&an.b, 64u << 20);
 	int err = run_query(&an, t, &page, &count);
 	int end = txn_commit(t);
@@ -259,35 +335,39 @@ static void mam_form(struct request *rq)
 
 /* ---- metadata ---- */
 
-static void add_edge(struct request *rq, struct txn *t, struct node *meta, enum atom name, bool newest)
-{
-	struct log_scan ls;
-	struct log_entry e;
-	struct message_rec m;
-	char when[DATETIME_MAX];
-	bool found;
+struct edge {
+	struct arena *a;
+	struct node *meta;
+	enum atom name;
+};
 
-	log_scan_open(&ls, t, rq->session->user->id, 0, newest ? UINT64_MAX : 0, newest);
-	do {
-		found = log_scan_next(&ls, &e);
-	} while (found && !archive_has(t, rq->session->user->id, e.gid));
-	log_scan_close(&ls);
-	if (!found || message_get(t, e.gid, &m))
-		return;
-	struct node *n = node_add(rq->a, meta, name, NS_MAM2);
-	node_set(rq->a, n, "id", opaque_str(rq->a, e.gid));
-	node_set(rq->a, n, "timestamp", arena_str(rq->a, str_of(when, datetime_print(m.wall_us / 1000, when))));
+static void add_edge(void *ctx, const struct message_rec *m)
+{
+	struct edge *e = ctx;
+	char when[DATETIME_MAX];
+	struct node *n = node_add(e->a, e->meta, e->name, NS_MAM2);
+
+	node_set(e->a, n, "id", opaque_str(e->a, m->gid));
+	node_set(e->a, n, "timestamp", arena_str(e->a, str_of(when, datetime_print(m->wall_us / 1000, when))));
 }
 
 static void mam_metadata(struct request *rq)
 {
-	struct node *meta = node_new(rq->a, A_metadata, NS_MAM2);
-	struct txn *t = im_read();
+	struct muc_room room;
+	struct archive_query q;
+	struct archive_page page;
+	struct edge e = { .a = rq->a, .meta = node_new(rq->a, A_metadata, NS_MAM2), .name = A_start };
 
-	add_edge(rq, t, meta, A_start, false);
-	add_edge(rq, t, meta, A_end, true);
+	if (!which_archive(rq, &room, &q))
+		return;
+	struct txn *t = im_read();
+	q.max = 1;
+	archive_read(t, &q, add_edge, &e, &page);
+	e.name = A_end;
+	q.backwards = true;
+	archive_read(t, &q, add_edge, &e, &page);
 	txn_commit(t);
-	reply_result(rq, meta);
+	reply_result(rq, e.meta);
 }
 
 /* ---- preferences ---- */
@@ -393,9 +473,9 @@ static void prefs_set(struct request *rq)
 }
 
 static const struct handler rows[] = {
-	{ IQ_SET, A_query, NS_MAM2, TO_OWN, 0, "urn:xmpp:mam:2", mam_query },
-	{ IQ_GET, A_query, NS_MAM2, TO_OWN, 0, NULL, mam_form },
-	{ IQ_GET, A_metadata, NS_MAM2, TO_OWN, 0, "urn:xmpp:mam:2#extended", mam_metadata },
+	{ IQ_SET, A_query, NS_MAM2, TO_OWN | TO_CHAT, 0, "urn:xmpp:mam:2", mam_query },
+	{ IQ_GET, A_query, NS_MAM2, TO_OWN | TO_CHAT, 0, NULL, mam_form },
+	{ IQ_GET, A_metadata, NS_MAM2, TO_OWN | TO_CHAT, 0, "urn:xmpp:mam:2#extended", mam_metadata },
 	{ IQ_GET, A_prefs, NS_MAM2, TO_OWN, 0, NULL, prefs_get },
 	{ IQ_SET, A_prefs, NS_MAM2, TO_OWN, 0, NULL, prefs_set },
 	{ .fn = NULL },

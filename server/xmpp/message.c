@@ -2,30 +2,18 @@
  * Message stanzas (RFC 6121 section 5): what the elements inside mean for storage, counters, copies and order is one table; forged elements that only a
  * server may set are taken out (rows I01, I02, I04). Delivery is server/im/message.c's. Home thread of the sender.
  */
-#include "server/im/message.h"
+#include "server/xmpp/message.h"
 #include "base/clock.h"
 #include "server/im/conv.h"
 #include "server/im/im.h"
 #include "server/im/peer.h"
+#include "server/net/limits.h"
+#include "server/xmpp/muc_invite.h"
 #include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
 #include "server/xmpp/router.h"
 #include "xml/datetime.h"
 
-#define LOOK_BACK 5000 /* entries of a conversation searched for the message a marker or retraction names */
-
-/* What an element of a message says. */
-enum meaning {
-	M_STORE = 1,  /* worth keeping */
-	M_COUNTS = 2, /* unread */
-	M_COPY = 4,   /* worth a carbon (XEP-0280 section 6.1) */
-	M_STATE = 8,  /* only for who is there (chat state) */
-	M_NO_STORE = 16,
-	M_NO_COPY = 32,
-	M_NO_COUNT = 64, /* about another message: correction, retraction, reaction */
-	M_FORGED = 128,	 /* only a server sets this: taken out */
-	M_STRIP = 256,	 /* read here and not passed on */
-};
 static const struct {
 	enum atom name;
 	enum ns ns;
@@ -68,8 +56,7 @@ static unsigned meaning_of(const struct node *n)
 	return 0;
 }
 
-/* Sums up what the elements say and takes out what may not travel. */
-static unsigned clean(struct node *stanza)
+unsigned message_clean(struct node *stanza)
 {
 	unsigned all = 0;
 
@@ -110,7 +97,7 @@ static void find_displayed(struct request *rq, struct message *m, struct txn *t,
 	struct str id = d ? node_attr(d, "id") : STR_NONE;
 
 	if (id.n)
-		m->displayed_gid = message_find(t, conv, peer, id, LOOK_BACK);
+		m->displayed_gid = message_find(t, conv, peer, id, limits()->look_back);
 }
 
 /* <retract/> turns the sender's own message into a tombstone (XEP-0424 section 5). */
@@ -122,7 +109,7 @@ static void find_retracted(struct request *rq, struct message *m, struct txn *t,
 
 	if (!id.n)
 		return;
-	m->replaces_gid = message_find(t, conv, rq->session->user->id, id, LOOK_BACK);
+	m->replaces_gid = message_find(t, conv, rq->session->user->id, id, limits()->look_back);
 	if (!m->replaces_gid)
 		return;
 	struct node *tomb = node_new(rq->a, A_retracted, NS_RETRACT);
@@ -181,7 +168,9 @@ void message_stanza(struct request *rq)
 		reply_error(rq, "cancel", A_service_unavailable, "That address is a person, not a chat");
 		return;
 	}
-	set_flags(&m, clean(rq->stanza));
+	if (!muc_direct_invitation(rq))
+		return;
+	set_flags(&m, message_clean(rq->stanza));
 	if (!node_first(rq->stanza))
 		return; /* nothing left to say */
 	m.to = rq->addressee == TO_NONE ? rq->session->user->jid : rq->to;

@@ -9,6 +9,7 @@
 #include "server/im/peer.h"
 #include "server/net/limits.h"
 #include "server/xmpp/avatar.h"
+#include "server/xmpp/bookmarks.h"
 #include "server/xmpp/caps.h"
 #include "server/xmpp/pep_write.h"
 #include "server/xmpp/reply.h"
@@ -119,6 +120,10 @@ static void get_items(struct request *rq, struct node *items)
 	struct pep_node node;
 	struct buf b;
 
+	if (bookmarks_get(rq, items)) {
+		txn_commit(t);
+		return;
+	}
 	if (readable_node(rq, t, node_attr(items, "node"), &node)) {
 		buf_init(&b, 64u << 20);
 		buf_lit(&b, "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items");

@@ -13,6 +13,7 @@
 #include "server/im/peer.h"
 #include "server/net/limits.h"
 #include "server/xmpp/avatar.h"
+#include "server/xmpp/bookmarks.h"
 #include "server/xmpp/reply.h"
 #include "xml/print.h"
 #include <string.h>
@@ -281,6 +282,10 @@ void pep_publish(struct request *rq, struct node *publish)
 
 	if (!node_name(rq, publish, &node) || !item_fits(rq, node, item))
 		return;
+	if (str_eq_c(node, BOOKMARKS_OLD_NODE) && node_is(node_first(item), A_storage, NS_BOOKMARKS)) {
+		bookmarks_set_old(rq, node_first(item));
+		return;
+	}
 	struct pep_op *p = op_new(rq, node, change_publish, after_publish);
 	random_token(token);
 	p->id = arena_str(p->a, node_attr(item, "id").n ? node_attr(item, "id") : str_c(token));
@@ -324,6 +329,8 @@ void pep_retract(struct request *rq, struct node *retract)
 				 "Name the one item to retract");
 		return;
 	}
+	if (bookmarks_retract(rq, node, node_attr(item, "id")))
+		return;
 	struct pep_op *p = op_new(rq, node, change_retract, after_retract);
 	p->id = arena_str(p->a, node_attr(item, "id"));
 	p->notify = str_eq_c(notify, "1") || str_eq_c(notify, "true");

@@ -2,6 +2,7 @@
 #include "base/err.h"
 #include "server/im/im.h"
 #include "server/net/limits.h"
+#include "server/xmpp/bookmarks.h"
 #include "server/xmpp/request.h"
 #include "storage/tab_private.h"
 #include "xml/parser.h"
@@ -38,7 +39,10 @@ static void private_query(struct request *rq)
 	if (!asked)
 		return;
 	q = node_new(rq->a, A_query, NS_PRIVATE);
-	have = asked->ns == NS_DELIMITER ? NULL : stored(rq, asked);
+	if (asked->ns == NS_DELIMITER)
+		have = NULL;
+	else
+		have = node_is(asked, A_storage, NS_BOOKMARKS) ? bookmarks_old(rq) : stored(rq, asked);
 	if (!have)
 		have = node_new_named(rq->a, asked->name_str, asked->ns_str);
 	if (asked->ns == NS_DELIMITER)
@@ -75,6 +79,10 @@ static void private_store(struct request *rq)
 
 	if (!n)
 		return;
+	if (node_is(n, A_storage, NS_BOOKMARKS)) {
+		bookmarks_set_old(rq, n);
+		return;
+	}
 	p = mem_zero(sizeof *p + n->ns_str.n + n->name_str.n + 1);
 	memcpy(p->bytes, n->ns_str.p, n->ns_str.n);
 	memcpy(p->bytes + n->ns_str.n, n->name_str.p, n->name_str.n);

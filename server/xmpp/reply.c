@@ -55,6 +55,8 @@ static struct node *error_node(struct arena *a, const char *type, enum atom cond
 /* Answers come from where the question went; without 'to' from nowhere (the own account), RFC 6120 8.1.2.1. */
 static struct str answer_from(const struct request *rq)
 {
+	if (rq->as.p)
+		return rq->as;
 	return jid_is_none(&rq->to) ? STR_NONE : rq->to.full;
 }
 

@@ -16,6 +16,9 @@
 #define TO_ACCOUNT 8u   /* another person's bare JID (of our domains; the account may not exist) */
 #define TO_FULL 16u     /* a full JID of an account */
 #define TO_REMOTE 32u   /* a domain that is not ours */
+#define TO_CHATS 64u    /* the chat service of one of our domains: chats.DOMAIN or another name of it (docs/web-and-chats.md) */
+#define TO_CHAT 128u    /* a chat: local@chats.DOMAIN */
+#define TO_OCCUPANT 256u /* somebody in a chat: local@chats.DOMAIN/nick */
 #define TO_OWN (TO_NONE | TO_SELF)
 
 #define IQ_GET 1u
@@ -36,6 +39,7 @@ struct request {
 	unsigned iq_type;          /* IQ_GET or IQ_SET */
 	struct str id, type;
 	uint32_t sm_number;        /* number of this stanza on the stream (XEP-0198) */
+	struct str as;             /* answers come from this address; p == NULL: from 'to' */
 };
 
 struct handler {

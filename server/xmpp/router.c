@@ -10,6 +10,7 @@
 #include "server/im/peer.h"
 #include "server/xmpp/caps.h"
 #include "server/xmpp/handlers.h"
+#include "server/xmpp/muc.h"
 #include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
 #include "xml/jid.h"
@@ -19,7 +20,7 @@ static unsigned classify(const struct session *s, const struct jid *to)
 	if (jid_is_none(to))
 		return TO_NONE;
 	if (!im_is_our_domain(jid_domain(to)))
-		return TO_REMOTE;
+		return muc_classify(to);
 	if (!to->local_n)
 		return TO_HOST;
 	if (!jid_is_bare(to))
@@ -120,11 +121,23 @@ static void wait_in_line(struct request *rq)
 	im_write(&w->op);
 }
 
-static void iq_request(struct request *rq, bool may_wait)
+void router_iq(struct request *rq)
 {
 	bool known;
-	const struct handler *h;
+	const struct handler *h = handler_find(rq->child, rq->iq_type, rq->addressee, &known);
 
+	if (!h) {
+		/* RFC 6121 8.5.1 and 8.5.2: no account or no such service is answered alike, so names cannot be probed. */
+		reply_error(rq, "cancel", A_service_unavailable, "This is not offered here");
+	} else if ((h->flags & FOR_ADMIN) && !rq->session->user->is_admin) {
+		reply_error(rq, "auth", A_forbidden, "Only administrators may do that");
+	} else {
+		h->fn(rq);
+	}
+}
+
+static void iq_request(struct request *rq, bool may_wait)
+{
 	if (may_wait && pendings_in_writer(rq->xs)) {
 		wait_in_line(rq);
 		return;
@@ -142,15 +155,7 @@ static void iq_request(struct request *rq, bool may_wait)
 			router_forward_iq(rq);
 		return;
 	}
-	h = handler_find(rq->child, rq->iq_type, rq->addressee, &known);
-	if (!h) {
-		/* RFC 6121 8.5.1 and 8.5.2: no account or no such service is answered alike, so names cannot be probed. */
-		reply_error(rq, "cancel", A_service_unavailable, "This is not offered here");
-	} else if ((h->flags & FOR_ADMIN) && !rq->session->user->is_admin) {
-		reply_error(rq, "auth", A_forbidden, "Only administrators may do that");
-	} else {
-		h->fn(rq);
-	}
+	router_iq(rq);
 }
 
 static void iq_stanza(struct request *rq)
@@ -202,10 +207,11 @@ void router_stanza(struct xsession *xs, struct node *stanza)
 		blocked_outgoing(&rq);
 		return;
 	}
+	bool chats = (rq.addressee & (TO_CHATS | TO_CHAT | TO_OCCUPANT)) != 0;
 	if (stanza->name == A_message)
-		message_stanza(&rq);
+		chats ? muc_message(&rq) : message_stanza(&rq);
 	else if (stanza->name == A_presence)
-		presence_stanza(&rq);
+		chats ? muc_presence(&rq) : presence_stanza(&rq);
 	else
 		iq_stanza(&rq);
 }

@@ -68,6 +68,8 @@ static void print_delay(struct buf *b, const struct outgoing *o)
 	if (!o->delay_ms)
 		return;
 	buf_lit(b, "<delay xmlns='urn:xmpp:delay'");
+	if (o->chat)
+		print_attr(b, "from", o->by); /* XEP-0045 7.2.14: the room says when */
 	print_attr(b, "stamp", str_of(when, datetime_print(o->delay_ms, when)));
 	buf_lit(b, "/>");
 }
