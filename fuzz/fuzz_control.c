@@ -5,6 +5,7 @@
  */
 #include "bosh/api.h"
 #include "bosh/route.h"
+#include "fuzz/answers.h"
 #include "fuzz/world.h"
 #include "server/admin/admin.h"
 #include <assert.h>
@@ -26,34 +27,18 @@ static void do_accept(void *arg)
 	http_accept(&listener, -1);
 }
 
-static bool has(struct str s, const char *text)
-{
-	return memmem(s.p, s.n, text, strlen(text)) != NULL;
-}
-
-/* Takes one answer off; false when s does not start with one. */
+/* Takes one answer off; false when s does not start with one, or its JSON is none. */
 static bool take_answer(struct str *s)
 {
-	const char *end = s->n ? memmem(s->p, s->n, "\r\n\r\n", 4) : NULL;
-	size_t length = 0;
+	struct str head, body;
 
-	if (!end || !str_starts(*s, STR("HTTP/1.1 ")))
+	if (!answers_take(s, &head, &body))
 		return false;
-	struct str head = str_of(s->p, (size_t)(end - s->p) + 2);
-	const char *field = memmem(head.p, head.n, "Content-Length: ", 16);
-	if (field)
-		length = (size_t)strtoul(field + 16, NULL, 10);
-	*s = str_of(end + 4, s->n - head.n - 2);
-	if (s->n == 0 || str_starts(*s, STR("HTTP/1.1 "))) /* of a HEAD request */
+	if (!body.n || !answers_have(head, "application/json"))
 		return true;
-	if (length > s->n)
-		return false;
-	json_t *j = has(head, "application/json") ? json_loadb(s->p, length, JSON_DECODE_ANY, NULL) : NULL;
-	if (has(head, "application/json") && !j)
-		return false;
+	json_t *j = json_loadb(body.p, body.n, JSON_DECODE_ANY, NULL);
 	json_decref(j);
-	*s = str_of(s->p + length, s->n - length);
-	return true;
+	return j != NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
