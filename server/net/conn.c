@@ -32,6 +32,7 @@ enum {
 	RATE_LOG_MS = 60000,
 	DISCARD_MAX = 4 << 20, /* of a peer that goes on sending while we close */
 	LATER_BYTES = 16384,   /* then output that may wait is worth a system call */
+	BLANKS_MAX = 64,       /* white space behind <starttls/> */
 };
 
 static atomic_uint_fast64_t last_id, open_count;
@@ -90,7 +91,9 @@ int wire_error(const struct conn *c)
 	case EAGAIN: return ERR_AGAIN;
 	case ECONNRESET:
 	case EPIPE: return ERR_CLOSED;
-	case ETIMEDOUT: return ERR_TIMEOUT;
+	case ETIMEDOUT:
+	case EHOSTUNREACH: /* what TCP_USER_TIMEOUT gives when there was no route meanwhile (row D18) */
+	case ENETUNREACH: return ERR_TIMEOUT;
 	default: return ERR_IO;
 	}
 }
@@ -330,14 +333,21 @@ static void continue_handshake(struct conn *c)
 		c->ev->on_secure(c);
 }
 
+/* What the kernel holds behind <starttls/> is white space at most; that is read and thrown away by the handshake (conn_tls.c). */
+static bool only_blanks_wait(const struct conn *c)
+{
+	char waiting[BLANKS_MAX + 1];
+	ssize_t n = recv(c->watch.fd, waiting, sizeof(waiting), MSG_PEEK | MSG_DONTWAIT);
+	return n <= 0 || (n <= BLANKS_MAX && str_trim(str_of(waiting, (size_t)n)).n == 0);
+}
+
 int conn_starttls(struct conn *c, struct tls_context *tls)
 {
-	int waiting = 0;
 	assert(c->loop && !c->tls);
 	if (c->state != CONN_OPEN)
 		return ERR_CLOSED;
 	/* Row A05: a client waits for <proceed/>; whatever is here already was put there to be taken for encrypted input. */
-	if (c->unread_n > 0 || (ioctl(c->watch.fd, FIONREAD, &waiting) == 0 && waiting > 0))
+	if (c->unread_n > 0 || !only_blanks_wait(c))
 		return ERR_CONFLICT;
 	conn_flush(c);
 	if (c->state != CONN_OPEN)
@@ -345,6 +355,7 @@ int conn_starttls(struct conn *c, struct tls_context *tls)
 	if (c->out.bytes > 0)
 		return ERR_LIMIT;
 	int rc = begin_tls(c, tls);
+	c->blanks_left = BLANKS_MAX;
 	mark(c);
 	return rc;
 }

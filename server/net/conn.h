@@ -56,8 +56,9 @@ void conn_set_rate(struct conn *c, uint64_t bytes_per_s, uint64_t burst);
 void conn_set_stanza_rate(struct conn *c, uint64_t per_s, uint64_t burst);
 void conn_charge_stanza(struct conn *c);
 /* Server side of STARTTLS: call from on_data after queueing <proceed/>; it is flushed in clear first. What the caller has of the segment
- * behind <starttls/> it gives back by conn_unread() before. ERR_CONFLICT when there is such input, here or still in the kernel
- * (row A05: nothing in the clear may follow), ERR_LIMIT when <proceed/> does not go out at once: the caller closes. */
+ * behind <starttls/> it gives back by conn_unread() before. ERR_CONFLICT when there is such input, here or in the kernel
+ * (row A05: nothing in the clear may follow; only up to 64 bytes of white space, waiting or still to come, are thrown away), ERR_LIMIT when
+ * <proceed/> does not go out at once: the caller closes. */
 int conn_starttls(struct conn *c, struct tls_context *tls);
 bool conn_is_tls(const struct conn *c);
 /* NULL when plain. For channel binding and client certificates, see tls.h. */

@@ -42,6 +42,7 @@ struct conn {
 	uint32_t discarded;
 	uint16_t pauses;
 	int16_t close_err;
+	uint16_t blanks_left;    /* white space behind <starttls/> that may still come before the TLS handshake */
 	int wire_errno;          /* of the last failed wire_recv or wire_send */
 	uint8_t state;
 	bool handshaking, blocked, rate_paused, out_paused, poke, short_read, wire_drained, notify_drained, eof, loopback;

@@ -23,6 +23,18 @@ static_assert(RECORD_MAX <= SSL3_RT_MAX_PLAIN_LENGTH, "one coalesced write is on
 static BIO_METHOD *wire_method;
 static pthread_once_t wire_once = PTHREAD_ONCE_INIT;
 
+/* A client that ends its <starttls/> with a line end may send that in a segment of its own. The first byte of a handshake is 22, so nothing is lost;
+ * whatever else comes here OpenSSL refuses (row A05). Returns how much is left. */
+static ssize_t drop_blanks(struct conn *c, char *data, ssize_t n)
+{
+	ssize_t blank = str_trim(str_of(data, (size_t)n)).p - data;
+	if (blank > c->blanks_left)
+		blank = 0;
+	c->blanks_left = blank == n ? c->blanks_left - (uint16_t)blank : 0;
+	memmove(data, data + blank, (size_t)(n - blank));
+	return n - blank;
+}
+
 static int wire_bio_read(BIO *b, char *out, int n)
 {
 	struct conn *c = BIO_get_data(b);
@@ -38,6 +50,11 @@ static int wire_bio_read(BIO *b, char *out, int n)
 		return -1;
 	c->wire_drained = got < n && got > 0;
 	c->eof = got == 0;
+	if (c->blanks_left && got > 0 && (got = drop_blanks(c, out, got)) == 0) {
+		c->wire_drained = true; /* epoll tells when the handshake comes */
+		BIO_set_retry_read(b);
+		return -1;
+	}
 	return (int)got;
 }
 

@@ -167,6 +167,23 @@ def blank_behind_starttls(b):
     c.close()
 
 
+@row("A05 the same in a segment of its own, before and after <proceed/>; anything else there ends the stream", vestnik_only=True)
+def late_blank(b):
+    for early, late, good in ((" ", "\n", True), ("", " \r\n", True), ("", "\n<auth/>", False), ("", " " * 65, False)):
+        c = b.opened(port="starttls")
+        c.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+        c.send(early)
+        assert c.stanza().name == "proceed"
+        c.send(late)
+        try:
+            c.start_tls()
+            assert good, "TLS goes on behind %r" % late
+            c.open()
+        except OSError:
+            assert not good, "the handshake breaks behind %r and %r" % (early, late)
+        c.close()
+
+
 @row("X17 bytes glued behind <auth/> do not run before the login is decided", vestnik_only=True)
 def glued_auth(b):
     watch = b.online("boris", "w")

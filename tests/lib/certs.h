@@ -77,6 +77,7 @@ struct tls_client {
 	EVP_PKEY *key;
 	const char *preface;    /* said in the clear, then `proceed` bytes are awaited */
 	size_t proceed;
+	const char *behind;     /* said in the clear in front of the handshake, or NULL */
 	void (*script)(struct tls_client *c);
 	void *arg;
 	/* results, read after join_client */
@@ -114,6 +115,8 @@ static inline void *run_client(void *arg)
 			n += (size_t)r;
 		}
 	}
+	if (c->behind && write(c->fd, c->behind, strlen(c->behind)) < 0)
+		fprintf(stderr, "# the server has closed already\n");
 	c->ssl = SSL_new(x);
 	SSL_set_fd(c->ssl, c->fd);
 	if (c->alpn)
