@@ -396,6 +396,19 @@ TEST(slow_heads_end)
 	begin(&tcp);
 	is_cstr(summary(STR("GET /open HT"), false, 1, true), "408 closed");
 	end();
+	l.http_idle_ms = 3600000;
+	limits_set(&l);
+	begin(&tcp); /* a second head on a kept-alive connection has no more time than the first */
+	is_cstr(summary(STR("GET /open HTTP/1.1\r\n" H "\r\nGET /open HT"), false, 2, true),
+		"200[GET /open 0:] 408 closed");
+	end();
+	begin(&tcp);
+	is_cstr(summary(STR("GET /open HTTP/1.1\r\n" H "\r\n"), false, 1, false), "200[GET /open 0:] ");
+	send_all(STR("GET /op"));
+	ok(run_until(at_end, 20000) && memmem(got.p, got.n, "HTTP/1.1 408 ", 13), "closed with the reason");
+	end();
+	l.http_idle_ms = 20;
+	limits_set(&l);
 	begin(&tcp); /* idle after an answer: closed without a word */
 	is_cstr(summary(STR("GET /open HTTP/1.1\r\n" H "\r\n"), false, 1, true), "200[GET /open 0:] closed");
 	end();
