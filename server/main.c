@@ -246,7 +246,11 @@ static void reload(void)
 		opt.log_level = fresh.log_level;
 		opt.directory_passwords = fresh.directory_passwords;
 		opt.chat_language = fresh.chat_language;
+		bool policy_changed = opt.visibility != fresh.visibility;
+		opt.visibility = fresh.visibility;
 		apply_options();
+		if (policy_changed)
+			org_reload(); /* corrects the rosters and presences of everybody online */
 		log_info("reload.done");
 	}
 	if (loaded)

@@ -52,7 +52,7 @@ const struct conf_option option_table[] = {
 	  .row_size = sizeof(struct portal_key), .reload = true,
 	  .doc = "Portals whose signed tokens (JWT) log people in: SASL OAUTHBEARER and POST /api/v1/session" },
 	{ "company.visibility", CONF_ENUM, AT(visibility), "company", .choices = "company|branch|department",
-	  .doc = "Who sees whom: everybody, the own top-level branch, or the own department" },
+	  .reload = true, .doc = "Who sees whom: everybody, the own top-level branch, or the own department" },
 	{ "chats.departments", CONF_BOOL, AT(chat_departments), "no",
 	  .doc = "Each department has a chat that its people are members of, always as the structure says" },
 	{ "chats.general", CONF_BOOL, AT(chat_general), "no", .doc = "One chat of each domain has everybody in it" },

@@ -17,7 +17,7 @@ struct im {
 	size_t n_chat_aliases;
 	bool people_make_chats;           /* everybody may create chats; otherwise administrators */
 	uint32_t scram_iterations;        /* new passwords only */
-	enum im_visibility visibility;    /* who sees whom in the company structure */
+	enum im_visibility visibility;    /* who sees whom in the company structure, from the next snapshot on (org.h); set by main */
 	bool chat_departments, chat_general; /* these chats are made and filled from the structure */
 	bool chat_russian;                /* language of the lines that chats say about themselves */
 	bool directory_owns_passwords;    /* refuse password changes by clients (XEP-0077) */

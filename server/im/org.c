@@ -13,6 +13,7 @@
 #include "storage/tab_account.h"
 #include "storage/tab_org.h"
 #include <assert.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -28,6 +29,7 @@ struct org {
 	struct org_dept **depts;
 	size_t n_depts, cap_depts;
 	uint64_t *versions; /* per im.domains */
+	enum im_visibility visibility;
 };
 
 static org_observer_fn *observers[OBSERVERS_MAX];
@@ -177,6 +179,7 @@ static struct org *build(int *out_err)
 	struct txn *t = im_read();
 
 	atomic_init(&o->refs, 1);
+	o->visibility = im.visibility;
 	o->arena = arena_new(65536);
 	o->by_account = idmap_new();
 	o->versions = mem_zero((im.n_domains + 1) * sizeof *o->versions);
@@ -253,7 +256,10 @@ static void swapped(void *data)
 	org_unref(data);
 }
 
-void org_reload(void)
+/* Built and posted under one lock: two changes at once must not reach the workers in the wrong order. */
+static pthread_mutex_t reloading = PTHREAD_MUTEX_INITIALIZER;
+
+static void build_and_post(void)
 {
 	int err;
 	struct org *o = build(&err);
@@ -265,6 +271,13 @@ void org_reload(void)
 	}
 	log_info("org.loaded", LU("people", o->n_people), LU("departments", o->n_depts));
 	fanout(swap, o, swapped);
+}
+
+void org_reload(void)
+{
+	pthread_mutex_lock(&reloading);
+	build_and_post();
+	pthread_mutex_unlock(&reloading);
 }
 
 /* ---- questions ---- */
@@ -307,11 +320,16 @@ const struct org_dept *const *org_depts(const struct org *o, size_t *out_n)
 	return (const struct org_dept *const *)o->depts;
 }
 
-bool org_person_visible(const struct org_person *v, const struct org_person *s)
+enum im_visibility org_visibility(const struct org *o)
+{
+	return o->visibility;
+}
+
+bool org_person_visible(const struct org *o, const struct org_person *v, const struct org_person *s)
 {
 	if (!v || !s || v == s || v->domain != s->domain)
 		return false;
-	switch (im.visibility) {
+	switch (o->visibility) {
 	case VISIBLE_COMPANY: return true;
 	case VISIBLE_BRANCH: return v->dept && s->dept && v->dept->branch == s->dept->branch;
 	case VISIBLE_DEPARTMENT: return v->dept && v->dept == s->dept;
@@ -321,5 +339,5 @@ bool org_person_visible(const struct org_person *v, const struct org_person *s)
 
 bool org_visible(const struct org *o, uint32_t viewer, uint32_t subject)
 {
-	return org_person_visible(org_person(o, viewer), org_person(o, subject));
+	return org_person_visible(o, org_person(o, viewer), org_person(o, subject));
 }

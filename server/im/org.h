@@ -30,7 +30,8 @@ struct org_person {
 void org_init(void);
 /* Reads the structure of all domains; main thread, before the workers start. */
 int org_load(struct err_msg *msg);
-/* Reads it again after a change was committed, swaps it on every worker, and calls each worker's observer with the old and the new snapshot. Any worker. */
+/* Reads it again after a change was committed or the policy changed, swaps it on every worker, and calls each worker's observer with the old and the new
+ * snapshot. Any thread while the workers run. */
 void org_reload(void);
 typedef void org_observer_fn(const struct org *before, const struct org *after);
 /* Called on every worker after its snapshot was swapped; main, before the workers start; at most 8. */
@@ -50,7 +51,9 @@ const struct org_person *org_person_by_number(const struct org *o, struct str do
 /* All people in order; n in *out_n. */
 const struct org_person *const *org_people(const struct org *o, size_t *out_n);
 const struct org_dept *const *org_depts(const struct org *o, size_t *out_n);
-/* True when both are in the structure and the policy (im.visibility) lets viewer see subject. O(1). Nobody sees himself. */
+/* Who sees whom: the policy (im.visibility) when the snapshot was built. */
+enum im_visibility org_visibility(const struct org *o);
+/* True when both are in the structure and its policy lets viewer see subject. O(1). Nobody sees himself. */
 bool org_visible(const struct org *o, uint32_t viewer, uint32_t subject);
-/* The same for people already looked up. */
-bool org_person_visible(const struct org_person *viewer, const struct org_person *subject);
+/* The same for people of that snapshot already looked up. */
+bool org_person_visible(const struct org *o, const struct org_person *viewer, const struct org_person *subject);

@@ -204,7 +204,8 @@ static bool user_sees(struct user *viewer, struct person *subject)
 {
 	if (viewer->id == subject->id)
 		return true;
-	if (!org_person_visible(viewer->person, subject->place) && !roster_sees(viewer, subject->bare.full))
+	if (!org_person_visible(org_current(), viewer->person, subject->place) &&
+	    !roster_sees(viewer, subject->bare.full))
 		return false;
 	return !is_blocked(viewer, subject);
 }

@@ -229,7 +229,7 @@ static void collect_contacts(struct session *s, struct contacts *c)
 	}
 	const struct org_person *const *people = org_people(o, &n);
 	for (size_t i = 0; me && i < n; i++)
-		if (people[i]->account != me->account && org_person_visible(me, people[i]))
+		if (people[i]->account != me->account && org_person_visible(o, me, people[i]))
 			add_contact(c, people[i]->account, jid_bare(&people[i]->jid));
 }
 

@@ -124,19 +124,23 @@ static void diff_drop(struct diff *d)
 
 /* ---- one user ---- */
 
-static uint32_t place(const struct org_person *p)
+/* Who sees the same people as this one; 0: nobody's. */
+static uint32_t place(const struct org *o, const struct org_person *p)
 {
 	if (!p || !p->dept)
 		return 0;
-	return im.visibility == VISIBLE_DEPARTMENT ? p->dept->id : p->dept->branch->id;
+	return org_visibility(o) == VISIBLE_DEPARTMENT ? p->dept->id : p->dept->branch->id;
 }
 
-/* The user himself came, went or moved. */
+/* The policy changed, or the user himself came, went or moved. */
 static bool sees_others(const struct diff *d, const struct user *u)
 {
 	const struct org_person *was = org_person(d->before, u->id), *is = org_person(d->after, u->id);
+	enum im_visibility policy = org_visibility(d->after);
 
-	return !was != !is || (im.visibility != VISIBLE_COMPANY && place(was) != place(is));
+	if (!was != !is || policy != org_visibility(d->before))
+		return true;
+	return policy != VISIBLE_COMPANY && place(d->before, was) != place(d->after, is);
 }
 
 static void news_start(struct user *u, const struct org *before, const struct org *after)
@@ -181,7 +185,7 @@ static void push_held(struct news *n, bool last)
 		return;
 	n->is_held = false;
 	const struct org *told = last ? n->d->after : n->d->before;
-	bool sees = org_person_visible(org_person(n->d->after, n->u->id), c->now);
+	bool sees = org_person_visible(n->d->after, org_person(n->d->after, n->u->id), c->now);
 	const struct org_person *p = sees ? c->now : NULL;
 	struct str jid = c->now ? c->now->jid.full : c->old->jid.full;
 	const struct roster_item *own = roster_item(n->u, jid);
@@ -198,8 +202,8 @@ static void push_held(struct news *n, bool last)
 static void tell(struct news *n, const struct change *c, struct change *shared)
 {
 	struct user *u = n->u;
-	bool saw = org_person_visible(org_person(n->d->before, u->id), c->old);
-	bool sees = org_person_visible(org_person(n->d->after, u->id), c->now);
+	bool saw = org_person_visible(n->d->before, org_person(n->d->before, u->id), c->old);
+	bool sees = org_person_visible(n->d->after, org_person(n->d->after, u->id), c->now);
 	struct str jid = c->now ? c->now->jid.full : c->old->jid.full;
 
 	if (!saw && !sees)

@@ -66,7 +66,7 @@ static void print_removed(struct buf *b, struct str jid)
 static struct str version_of(const struct org *o, const struct user *u, uint64_t own, char out[ROSTER_VER_MAX])
 {
 	static const char policy[] = "cbd"; /* another policy shows another roster */
-	int n = snprintf(out, ROSTER_VER_MAX, "%c%llu.%llu", policy[im.visibility],
+	int n = snprintf(out, ROSTER_VER_MAX, "%c%llu.%llu", policy[org_visibility(o)],
 			 (unsigned long long)org_version(o, jid_domain(&u->jid)), (unsigned long long)own);
 
 	return str_of(out, (size_t)n);
@@ -129,7 +129,7 @@ static const struct org_person *person_of(const struct org *o, const struct user
 	if (!j.local_n || !im_is_our_domain(jid_domain(&j)))
 		return NULL;
 	p = org_person(o, peer_get(&j)->id);
-	return org_person_visible(org_person(o, u->id), p) ? p : NULL;
+	return org_person_visible(o, org_person(o, u->id), p) ? p : NULL;
 }
 
 const struct org_person *roster_view_person(const struct user *u, struct str bare)
@@ -203,15 +203,17 @@ static size_t domain_edge(const struct org_person *const *people, size_t n, stru
 }
 
 /* Everybody of [from, to) that the policy shows; the whole company is one range. */
-static void add_visible(struct whole *w, const struct org_person *const *people, const struct org_person *me,
-			size_t from, size_t to)
+static void add_visible(struct whole *w, const struct org *o, const struct org_person *me, size_t from, size_t to)
 {
-	if (im.visibility == VISIBLE_COMPANY) {
+	size_t n;
+	const struct org_person *const *people = org_people(o, &n);
+
+	if (org_visibility(o) == VISIBLE_COMPANY) {
 		add_range(w, from, to);
 		return;
 	}
 	for (size_t i = from; i < to; i++)
-		if (org_person_visible(me, people[i]))
+		if (org_person_visible(o, me, people[i]))
 			add_range(w, i, i + 1);
 }
 
@@ -228,10 +230,10 @@ static void collect_structure(struct whole *w, const struct org *o)
 	w->skip[w->n_skip++] = me->index;
 	qsort(w->skip, w->n_skip, sizeof *w->skip, index_order);
 	for (size_t i = 0; i < w->n_skip; i++) {
-		add_visible(w, people, me, from, w->skip[i]);
+		add_visible(w, o, me, from, w->skip[i]);
 		from = w->skip[i] + 1;
 	}
-	add_visible(w, people, me, from, to);
+	add_visible(w, o, me, from, to);
 }
 
 static struct chunk *join(const struct whole *w, struct str head)

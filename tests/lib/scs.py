@@ -514,6 +514,13 @@ class World:
         self._need_own()
         self.server.stop()
 
+    def _server_reloads(self, step):
+        """server reloads: + YAML in place of the head's options; SIGHUP."""
+        self._need_own()
+        self.server.options = step.block or self.script.options
+        self.server.write_config()
+        self.server.reload()
+
     def _server_starts(self, _):
         self._need_own()
         self.server.start()

@@ -220,6 +220,15 @@ class Vestnik(Server):
         except subprocess.TimeoutExpired:
             return False
 
+    def reload(self, timeout_s=30):
+        """SIGHUP; waits until the log tells that it was taken."""
+        done = sum("reload.done" in l for l in self.log)
+        self.proc.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + timeout_s
+        while sum("reload.done" in l for l in self.log) == done:
+            assert time.monotonic() < deadline and not any("reload.failed" in l for l in self.log), "no reload:\n" + self.log_tail()
+            time.sleep(0.01)
+
     def ctl(self, *args, check=True, stdin=None):
         """Runs vestnikctl; returns CompletedProcess (text)."""
         run = subprocess.run([vestnikctl_path(), "-s", self.socket, *args], capture_output=True, text=True, timeout=60, input=stdin)

@@ -186,6 +186,13 @@ static void look_here(void *arg)
 			l->row[v][s] = org_visible(org_current(), l->id[v], l->id[s]) ? '1' : '0';
 }
 
+static void set_policy(enum im_visibility policy)
+{
+	im.visibility = policy;
+	org_reload();
+	world_settle();
+}
+
 TEST(visibility_matrix)
 {
 	struct look l = { .id = { 0 } };
@@ -193,12 +200,12 @@ TEST(visibility_matrix)
 	for (int i = 0; i < 5; i++)
 		l.id[i] = world_account(people[i]);
 	for (int policy = VISIBLE_COMPANY; policy <= VISIBLE_DEPARTMENT; policy++) {
-		im.visibility = (enum im_visibility)policy;
+		set_policy((enum im_visibility)policy);
 		rig_run(1, look_here, &l);
 		for (int v = 0; v < 5; v++)
 			is_cstr(l.row[v], matrix[policy][v]);
 	}
-	im.visibility = VISIBLE_COMPANY;
+	set_policy(VISIBLE_COMPANY);
 }
 
 /* ---- the view ---- */
@@ -246,11 +253,11 @@ TEST(roster_is_a_view_by_policy)
 			NULL),
 	       1);
 	is_int(items_of(boris, "<item jid='emil@example.org' name='Emil Alone' subscription='both'/>", NULL), 1);
-	im.visibility = VISIBLE_DEPARTMENT;
+	set_policy(VISIBLE_DEPARTMENT);
 	is_int(items_of(boris, "<item ", department), 1);
 	is_int(items_of(dora, "<item ", NULL), 0);
 	ok(strcmp(company, department) != 0, "another policy is another version: %s %s", company, department);
-	im.visibility = VISIBLE_COMPANY;
+	set_policy(VISIBLE_COMPANY);
 }
 
 struct put {
@@ -339,7 +346,7 @@ TEST(change_of_position_alone_is_no_push)
 
 TEST(a_move_changes_what_both_sides_see)
 {
-	im.visibility = VISIBLE_DEPARTMENT;
+	set_policy(VISIBLE_DEPARTMENT);
 	world_got(boris);
 	world_got(dora);
 	world_import("4,dora,pw,Dora Branch,Head office/IT,Seller,,,no\n", false, false, NULL);
@@ -355,7 +362,33 @@ TEST(a_move_changes_what_both_sides_see)
 	is_int(find(got, "<item jid='dora@example.org' subscription='remove'/>"), 1);
 	is_int(find(got, "presence unavailable dora@example.org/d"), 1);
 	is_int(find(world_got(dora), "presence unavailable boris@example.org/b"), 1);
-	im.visibility = VISIBLE_COMPANY;
+	set_policy(VISIBLE_COMPANY);
+}
+
+TEST(another_policy_corrects_rosters_and_presences_of_everybody_online)
+{
+	world_got(boris);
+	world_got(dora);
+	set_policy(VISIBLE_BRANCH); /* dora is in the other branch */
+	struct str got = world_got(boris);
+	is_int(find(got, "<item jid='dora@example.org' subscription='remove'/>"), 1);
+	is_int(find(got, "presence unavailable dora@example.org/d"), 1);
+	is_int(find(got, "<item jid='clara@"), 0);
+	got = world_got(dora);
+	is_int(find(got, "<item jid='boris@example.org' subscription='remove'/>"), 1);
+	is_int(find(got, "<item jid='fedor@"), 0);
+	is_int(find(got, "presence unavailable boris@example.org/b"), 1);
+	set_policy(VISIBLE_DEPARTMENT);
+	got = world_got(boris);
+	is_int(find(got, "<item jid='anna@example.org' subscription='remove'/>"), 1);
+	is_int(find(got, "presence"), 0);
+	set_policy(VISIBLE_COMPANY);
+	got = world_got(boris);
+	is_int(find(got, "<item jid='dora@example.org' name='Dora Branch' subscription='both'>"), 1);
+	is_int(find(got, "presence - dora@example.org/d"), 1);
+	is_int(find(world_got(dora), "presence - boris@example.org/b"), 1);
+	set_policy(VISIBLE_COMPANY);
+	is_str(world_got(boris), STR(""));
 }
 
 TEST(disabled_and_deleted_people_leave_the_roster)
