@@ -115,10 +115,11 @@ static void health(struct http_request *rq)
 {
 	int err = writer_health(im.writer);
 
-	if (err)
+	if (err == ERR_NO_SPACE)
+		answer_error(rq, 503, "storage", "The disk is full: new messages are refused until there is space");
+	else if (err)
 		answer_error(rq, 503, "storage",
-			     err == ERR_NO_SPACE ? "The disk is full: new messages are refused until there is space"
-						 : err_text(err));
+			     "The disk refuses writes: new messages are refused; see the log and the kernel's");
 	else if (mem_pressure())
 		answer_error(rq, 503, "memory", "Memory is short: new sessions are refused");
 	else

@@ -1,32 +1,29 @@
 """Row D06: the ledger under a failing disk. The LD_PRELOAD shim (tests/lib/fault_preload.c) makes writes and syncs of the data
 directory fail; nothing may be acknowledged without its data, the errors must be clear, and service must come back by itself."""
+import http.client
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
 
-import server as servers
 from ledger import World
-from tap import Skip
-
-SHIM = os.path.join(servers.ROOT, "tests", "lib", "fault_preload.c")
+from plain import make_plain, shim
 
 
 class Fault:
-    """rule: CALL:N:ERROR:COUNT of the shim; lasting: until the disk is 'repaired' (the daemon lives, lets people log in and reads on),
-    else the fault passes by itself."""
+    """rule: CALL:N:ERROR:COUNT of the shim; lasting: until the disk is 'repaired' (the daemon lives, lets people log in, reads on, and
+    /health answers 503 with these words), else the fault passes by itself."""
 
-    def __init__(self, name, rule, lasting=False):
+    def __init__(self, name, rule, lasting=None):
         self.name, self.rule, self.lasting = name, rule, lasting
 
 
 FAULTS = [
-    Fault("disk full for a while: refused with resource-constraint, taken again when there is room", "anywrite:1:ENOSPC:0", True),
-    Fault("quota exceeded for a while", "anywrite:1:EDQUOT:0", True),
-    Fault("sync fails for a while", "anysync:1:EIO:0", True),
+    Fault("disk full for a while: refused with resource-constraint, taken again when there is room", "anywrite:1:ENOSPC:0", "The disk is full"),
+    Fault("quota exceeded for a while", "anywrite:1:EDQUOT:0", "The disk is full"),
+    Fault("sync fails for a while", "anysync:1:EIO:0", "The disk refuses writes"),
     Fault("the 1st write fails", "anywrite:1:EIO:1"),
     Fault("the 2nd write fails", "anywrite:2:EIO:1"),
     Fault("the 3rd write fails", "anywrite:3:EIO:1"),
@@ -36,24 +33,6 @@ FAULTS = [
     Fault("the 1st sync fails", "anysync:1:EIO:1"),
     Fault("the 4th sync fails", "anysync:4:EIO:1"),
 ]
-
-
-def plain_vestnikd():
-    """A daemon without sanitizers: the shim does not mix with them."""
-    for folder in (os.environ.get("BUILD_PLAIN"), os.environ.get("BUILD"), os.path.join(servers.ROOT, "build")):
-        path = folder and os.path.join(folder, "vestnikd")
-        if path and os.access(path, os.X_OK):
-            libs = subprocess.run(["ldd", path], capture_output=True, text=True).stdout
-            if "libasan" not in libs and "libubsan" not in libs and "libtsan" not in libs:
-                return path
-    raise Skip("no vestnikd without sanitizers (BUILD_PLAIN)")
-
-
-def build_shim(folder):
-    out = os.path.join(folder, "fault_preload.so")
-    subprocess.run(["cc", "-O1", "-D_GNU_SOURCE", "-shared", "-fPIC", "-fvisibility=hidden", "-I" + servers.ROOT, "-include", "base/poison.h", "-o", out, SHIM,
-                    "-ldl"], check=True)
-    return out
 
 
 class Watched(threading.Thread):
@@ -101,16 +80,25 @@ def _count(path):
         return 0
 
 
+def _health(srv):
+    """Status and body of /health; empty while nobody listens."""
+    try:
+        c = http.client.HTTPConnection("127.0.0.1", srv.ports["http"], timeout=10)
+        c.request("GET", "/health")
+        answer = c.getresponse()
+        return "%d %s" % (answer.status, answer.read().decode())
+    except OSError:
+        return ""
+
+
 def shown(srv, event):
     return [l for l in srv.log if re.match(r"\S+ (error|warn) " + re.escape(event), l)]
 
 
 def fault_round(tap, args, fault):
-    daemon = plain_vestnikd()
-    srv = servers.make("vestnik", domains=["ledger.test"], limits={"offline_flush": 50000, "sm_queue": 50000})
-    srv.command = lambda: [daemon, "-c", srv.conf]
+    srv = make_plain(domains=["ledger.test"], limits={"offline_flush": 50000, "sm_queue": 50000})
     bad_disk, fault_log = os.path.join(srv.dir, "bad"), os.path.join(srv.dir, "faults.log")
-    srv.env = {"LD_PRELOAD": build_shim(srv.dir), "FAULT_PRELOAD": "%s:%s" % (fault.rule, srv.data),
+    srv.env = {"LD_PRELOAD": shim("fault_preload", srv.dir), "FAULT_PRELOAD": "%s:%s" % (fault.rule, srv.data),
                "FAULT_PRELOAD_WHILE": bad_disk, "FAULT_PRELOAD_LOG": fault_log}
     srv.expected_errors = [".*"]
     w = World(srv, tempfile.mkdtemp(prefix="ledger-"), args.clients, "fault %s" % args.seed)
@@ -146,11 +134,13 @@ def _hurt(tap, fault, w, watched, bad_disk, fault_log):
         _wait("an error for the senders or an orderly exit", lambda: refused() or watched.exits, watched)
         time.sleep(0.3)  # let it hurt for a while
         assert w.archive(w.names[0]), "no login and no reading of the archive while the disk is bad"
+        _wait("503 at /health with the reason", lambda: re.search("^503 .*" + fault.lasting, _health(srv)), watched)
         assert not watched.exits, "the daemon ended on %s, it should refuse writes only; log:\n%s" % (fault.rule, srv.log_tail(15))
     os.unlink(bad_disk)
     watched.may_start.set()
     mark = acked()
     _wait("service to come back", lambda: acked() > mark + 50 or w.errors, watched)
+    _wait("200 at /health", lambda: _health(srv).startswith("200 "), watched)
     pending = w.settle()
     bad = w.check()
     if pending:

@@ -109,7 +109,7 @@ class Talker(threading.Thread):
 
     # --- connection ------------------------------------------------------------------------------------------------------
     def _connect(self):
-        c = self.conn = Client(self.world.port(self.transport), self.world.domain, self.name, "pw-" + self.name, "r", transport=self.transport)
+        c = self.conn = self.world.client(self.name, "r", self.transport)
         c.open()
         c.auth("PLAIN")
         c.open()
@@ -139,6 +139,8 @@ class Talker(threading.Thread):
     def _work(self):
         w = self.world
         while not w.done.is_set():
+            if w.gives_up(self):
+                raise ConnectionError("given up by the client")
             while not w.quiet.is_set() and len(self.unacked) < WINDOW:
                 self._say()
             ev = self.conn.poll(0.1)
@@ -191,6 +193,7 @@ class Talker(threading.Thread):
 
 class World:
     """Server and clients of one ledger run."""
+    transports = TRANSPORTS
 
     def __init__(self, server, folder, clients=8, seed=0):
         self.server, self.folder, self.seed = server, folder, seed
@@ -199,10 +202,16 @@ class World:
         self.up, self.quiet, self.done, self.pause, self.loaded = (threading.Event() for _ in range(5))
         self.errors = []
         os.makedirs(folder, exist_ok=True)
-        self.talkers = [Talker(self, n, TRANSPORTS[i % len(TRANSPORTS)] if server.name == "vestnik" else "tcp") for i, n in enumerate(self.names)]
+        self.talkers = [Talker(self, n, self.transports[i % len(self.transports)] if server.name == "vestnik" else "tcp") for i, n in enumerate(self.names)]
 
-    def port(self, transport="tcp"):
-        return self.server.ports["plain" if transport == "tcp" else "http"]
+    def client(self, name, resource, transport="tcp"):
+        """A connection on which no stream is open yet."""
+        port = self.server.ports["plain" if transport == "tcp" else "http"]
+        return Client(port, self.domain, name, "pw-" + name, resource, transport=transport)
+
+    def gives_up(self, _talker):
+        """True when that client shall leave its connection without a word (tests/partition)."""
+        return False
 
     def start(self):
         self.server.start()
@@ -248,7 +257,7 @@ class World:
     # --- checking --------------------------------------------------------------------------------------------------------
     def archive(self, name):
         """The archive of one account as [(stanza id, sender, body)] in archive order."""
-        c = Client(self.port(), self.domain, name, "pw-" + name, "check")
+        c = self.client(name, "check")
         c.login("PLAIN")
         found, after = [], ""
         while True:
