@@ -43,7 +43,8 @@ static const struct work {
 	{ "latency", work_latency, "--rate messages a second over --pairs pairs for --seconds" },
 	{ "offline", work_offline, "--count messages to each of --users absent users, who then log in" },
 	{ "mam", work_mam, "--count archived messages read in pages of --page for --seconds by --pairs users" },
-	{ "morning", work_morning, "--users who all see each other log in at once, then all change to away" },
+	{ "morning", work_morning,
+	  "--users who all see each other (or --group by --group) log in at once, then all change to away" },
 };
 
 enum { OPT_TEXT, OPT_UINT, OPT_REAL, OPT_FLAG };
@@ -59,6 +60,7 @@ static const struct {
 	{ "mechanism", OPT_TEXT, &bench.opt.mechanism },
 	{ "port", OPT_UINT, &bench.opt.port },
 	{ "users", OPT_UINT, &bench.opt.users },
+	{ "group", OPT_UINT, &bench.opt.group },
 	{ "pairs", OPT_UINT, &bench.opt.pairs },
 	{ "window", OPT_UINT, &bench.opt.window },
 	{ "count", OPT_UINT, &bench.opt.count },

@@ -59,7 +59,7 @@ struct client_events {
 
 struct options {
 	const char *work, *host, *domain, *password, *prefix, *mechanism;
-	unsigned port, users, pairs, window, count, concurrency, rate, page;
+	unsigned port, users, group, pairs, window, count, concurrency, rate, page;
 	double seconds, warmup_s, timeout_s, settle_s;
 	int pid;
 	bool tls, sm, receipts, verbose;

@@ -1,7 +1,7 @@
 /*
- * morning: people who all see each other log in at once (stream, login, roster, presence) until everybody has everybody's
- * presence; then all change to away until everybody knows. A bitmap of (who sees, whom) tells distinct presences from repeated
- * ones; presence of the own account is not counted.
+ * morning: people who all see each other (or the others of their group, --group) log in at once (stream, login, roster, presence) until
+ * everybody has everybody's presence; then all change to away until everybody knows. A bitmap of (who sees, whom) tells distinct
+ * presences from repeated ones; presence of the own account is not counted.
  */
 #include "bench/load.h"
 #include <stdio.h>
@@ -9,9 +9,21 @@
 #include <string.h>
 
 static uint64_t *seen;
-static uint64_t distinct, delivered, roster_items, roster_bytes;
+static uint64_t distinct, delivered, strangers, roster_items, roster_bytes;
 static unsigned started, rosters;
 static bool away;
+
+static unsigned group_size(void)
+{
+	return bench.opt.group ? bench.opt.group : bench.n_clients;
+}
+
+/* Presences that everybody together shall see. */
+static uint64_t presences_due(void)
+{
+	uint64_t n = bench.n_clients, g = group_size(), rest = n % g;
+	return (n - rest) * (g - 1) + (rest ? rest * (rest - 1) : 0);
+}
 
 static void morning_ready(struct client *c)
 {
@@ -51,6 +63,8 @@ static void morning_stanza(struct client *c, const char *p, size_t n)
 	unsigned long who = strtoul(from + prefix_n, NULL, 10);
 	if (who >= bench.n_clients || who == c->user)
 		return;
+	if (who / group_size() != c->user / group_size())
+		strangers++;
 	delivered++;
 	uint64_t bit = (uint64_t)c->user * bench.n_clients + who;
 	if (!(seen[bit / 64] & 1ull << (bit % 64))) {
@@ -61,8 +75,8 @@ static void morning_stanza(struct client *c, const char *p, size_t n)
 
 static bool morning_done(void)
 {
-	uint64_t n = bench.n_clients;
-	return (distinct == n * (n - 1) && rosters == n) || bench.n_lost_connections || bench.n_stanza_errors;
+	return (distinct == presences_due() && rosters == bench.n_clients) || bench.n_lost_connections ||
+	       bench.n_stanza_errors;
 }
 
 static void forget(void)
@@ -76,8 +90,8 @@ int work_morning(void)
 {
 	struct meter a, b, c;
 	uint64_t n = bench.opt.users;
-	double expected = (double)(n * (n - 1));
 	clients_new((unsigned)n);
+	double expected = (double)presences_due();
 	seen = calloc(n * n / 64 + 1, 8);
 	if (!seen || !login_all(0, (unsigned)n)) /* once before: keys are derived, the server is warm */
 		return 1;
@@ -97,6 +111,7 @@ int work_morning(void)
 	result("load_cpu_s", b.own_cpu_s - a.own_cpu_s);
 	result("morning_missing", expected - (double)distinct);
 	result("morning_repeated", (double)(delivered - distinct));
+	result("morning_strangers", (double)strangers);
 	result("roster_items", rosters ? (double)roster_items / rosters : 0);
 	result("roster_bytes", rosters ? (double)roster_bytes / rosters : 0);
 	result("rss_growth_mb", ((double)b.rss_kb - (double)a.rss_kb) / 1024);
