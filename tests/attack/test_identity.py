@@ -1,4 +1,7 @@
-"""Rows X12, X18, I02, I05, I06, I10, E09: who speaks, and what reaches others."""
+"""Rows X12, X18, I02, I05, I06, I10, E09: who speaks, and what reaches others; the server's own caps hash."""
+import hashlib
+
+import sasl
 from rows import DOMAIN, lives, row
 
 
@@ -83,3 +86,28 @@ def log_injection(b):
     for line in b.server.log:
         assert not line.startswith("2026 level=error root"), line
         assert "\u202e" not in line and "\x1b" not in line, line
+
+
+def caps_string(info):
+    """XEP-0115 5.1, of a disco#info answer."""
+    ids = sorted("%s/%s/%s/%s" % (i["category"], i["type"], i["xml:lang"] or "", i["name"] or "") for i in info.all("identity"))
+    out = ids + sorted(f["var"] for f in info.all("feature"))
+    forms = []
+    for x in info.all("x"):
+        fields = {f["var"]: sorted(v.text() for v in f.all("value")) for f in x.all("field")}
+        kind = fields.pop("FORM_TYPE")
+        forms.append(kind + [w for var in sorted(fields) for w in [var] + fields[var]])
+    return "".join(w + "<" for w in out + [w for form in sorted(forms) for w in form])
+
+
+@row("XEP-0115 6.3: the hash in the stream features is that of the server's disco#info", vestnik_only=True)
+def server_caps(b):
+    c = b.client("anna", "caps")
+    c.login("PLAIN")
+    caps = c.features.find("c", "http://jabber.org/protocol/caps")
+    assert caps is not None and caps["hash"] == "sha-1" and caps["node"], c.features
+    for node in ("", " node='%s#%s'" % (caps["node"], caps["ver"])):
+        el = c.iq("get", "<query xmlns='http://jabber.org/protocol/disco#info'%s/>" % node, DOMAIN)
+        info = el.find("query")
+        assert el["type"] == "result" and len(info.all("feature")) > 10, el
+        assert sasl.b64(hashlib.sha1(caps_string(info).encode()).digest()) == caps["ver"], "%s is not the hash of %s" % (caps["ver"], caps_string(info))
