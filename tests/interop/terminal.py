@@ -1,4 +1,4 @@
-"""Desktop clients in a terminal: profanity or mcabber inside tmux, a person of ours (lib/client.py) on the other side."""
+"""Desktop clients in a terminal: profanity and mcabber inside tmux, a person of ours (lib/client.py) on the other side."""
 import os
 import subprocess
 import time
@@ -47,13 +47,14 @@ def friend(srv, domain):
     return boris
 
 
-def converse(t, boris, domain, say):
-    """say(text): the program writes to boris."""
+def converse(t, boris, domain, say, open_chat=lambda: None):
+    """say(text): the program writes to boris; open_chat(): it shows his answer."""
     if not any(e.name == "presence" and (e["from"] or "").startswith("anna@") for e in boris.kept):
         boris.until(lambda e: e.name == "presence" and (e["from"] or "").startswith("anna@%s/" % domain), WAIT_S)
     say("hello from the terminal")
     el = boris.until(lambda e: e.name == "message" and e.child_text("body") == "hello from the terminal", WAIT_S)
     boris.message(el["from"], "<body>hello terminal, this is Boris</body>")
+    open_chat()
     t.shows("hello terminal, this is Boris")
     boris.send("<presence><show>dnd</show><status>deep in work</status></presence>")
 
@@ -93,8 +94,14 @@ def mcabber(srv, domain):
     try:
         if srv.name == "vestnik":
             t.shows("Boris")
-        converse(t, boris, domain, lambda text: t.type("/say_to -n boris@%s %s" % (domain, text)))
+        def unread():
+            t.shows("#[o]")
+            t.type("/roster unread_first")
+            t.type("")  # an empty line opens the window of the chosen buddy
+        converse(t, boris, domain, lambda text: t.type("/say_to -n boris@%s %s" % (domain, text)), unread)
+        t.shows("[d] Boris")
         t.type("/quit")
+        boris.until(lambda e: e.name == "presence" and e["type"] == "unavailable" and e["from"].startswith("anna@"), WAIT_S)
     finally:
         t.end()
         boris.close()
