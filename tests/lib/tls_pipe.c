@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,7 @@ int main(int argc, char **argv)
 		else
 			good = SSL_CTX_use_PrivateKey_file(ctx, argv[i + 1], SSL_FILETYPE_PEM) == 1;
 	}
+	signal(SIGPIPE, SIG_IGN); /* a server that ends the handshake is an error to tell */
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL *ssl = good ? SSL_new(ctx) : NULL;
 	if (!ssl || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1 || !tell(ssl))
