@@ -12,6 +12,7 @@
 #include "server/admin/control.h"
 #include "server/im/chat_room.h"
 #include "server/im/fanout.h"
+#include "server/im/files.h"
 #include "server/im/im.h"
 #include "server/im/inflight.h"
 #include "server/im/notify.h"
@@ -177,6 +178,25 @@ static void apply_options(void)
 	im.people_make_chats = opt.people_make_chats;
 }
 
+/* http.url, or what the first HTTP listener suggests: its own address on loopback, else the first domain. */
+static void fill_http_url(void)
+{
+	const struct listen_option *l = opt.listen.v;
+	size_t i = 0;
+
+	while (i < opt.listen.n && l[i].protocol != LISTEN_HTTP)
+		i++;
+	if (opt.http_url[0] || i == opt.listen.n) {
+		snprintf(im.http_url, sizeof im.http_url, "%s", opt.http_url);
+		for (size_t n = strlen(im.http_url); n && im.http_url[n - 1] == '/'; n--)
+			im.http_url[n - 1] = '\0';
+		return;
+	}
+	bool local = strncmp(l[i].address, "127.", 4) == 0;
+	snprintf(im.http_url, sizeof im.http_url, "%s://%s:%u", l[i].tls == LISTEN_DIRECT ? "https" : "http",
+		 local ? l[i].address : im.domains[0], (unsigned)l[i].port);
+}
+
 static void fill_context(void)
 {
 	im.domains = opt.domains.v;
@@ -190,6 +210,7 @@ static void fill_context(void)
 	for (size_t i = opt.listen.n; i-- > 0;)
 		if (l[i].protocol == LISTEN_XMPP)
 			snprintf(im.xmpp_port, sizeof im.xmpp_port, "%u", (unsigned)l[i].port);
+	fill_http_url();
 	apply_options();
 	set_http(&opt);
 	if (!opt.control_socket[0]) {
@@ -218,6 +239,8 @@ static int start(struct err_msg *msg)
 	if ((err = portal_set_keys(opt.portal.v, opt.portal.n, msg)) != 0)
 		return err;
 	if ((err = org_load(msg)) != 0)
+		return err;
+	if ((err = files_init(msg)) != 0)
 		return err;
 	if ((err = im_writer_start()) != 0)
 		return err_set(msg, err, "cannot start the writer thread: %s", err_text(err));

@@ -68,6 +68,9 @@ const struct conf_option option_table[] = {
 	  .doc = "Least level that is logged" },
 	{ "control.socket", CONF_STR, AT(control_socket), "",
 	  .doc = "Unix socket of vestnikctl; empty: control.sock in the data directory" },
+	{ "http.url", CONF_STR, AT(http_url), "",
+	  .doc = "Address at which clients reach the HTTP side (files), such as https://chat.example.org; empty: made "
+		 "of the first http listener" },
 	{ "http.trusted_proxies", CONF_STR_LIST, AT(http_proxies), "", 0, 100, .reload = true,
 	  .doc = "Proxies whose Forwarded and X-Forwarded-* headers are believed: addresses or networks (10.0.0.0/8)" },
 	{ "http.origins", CONF_STR_LIST, AT(http_origins), "", 0, 100, .reload = true,

@@ -23,6 +23,7 @@ struct options {
 	bool people_make_chats;
 	uint64_t scram_iterations;
 	bool directory_passwords;
+	char *http_url;
 	struct conf_list portal;       /* struct portal_key: sign-on by tokens of a portal */
 	int visibility;                /* enum im_visibility */
 	bool chat_departments, chat_general;

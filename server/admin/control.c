@@ -5,15 +5,15 @@
 #include "bosh/bosh.h"
 #include "bosh/host_meta.h"
 #include "bosh/static.h"
+#include "bosh/upload.h"
 #include "bosh/websocket.h"
 #include "server/admin/admin.h"
 #include "server/net/listener.h"
 #include <unistd.h>
 
-static const struct route *const tables[] = {
-	websocket_routes, bosh_routes,	  host_meta_routes, page_routes, metrics_routes, org_routes, user_routes,
-	server_routes,	  session_routes, token_routes,	    NULL
-};
+static const struct route *const tables[] = { websocket_routes, bosh_routes,   host_meta_routes, page_routes,
+					      metrics_routes,	org_routes,    user_routes,	 server_routes,
+					      session_routes,	upload_routes, token_routes,	 NULL };
 static char *socket_path;
 
 static void accept_http(void *ctx, int fd)

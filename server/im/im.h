@@ -24,6 +24,7 @@ struct im {
 	uint8_t secret[32];               /* store_secret() */
 	uint64_t started_ms;              /* wall clock */
 	const char *data_dir;
+	char http_url[512];               /* where browsers reach the HTTP side, no slash at the end */
 	char xmpp_port[8];                /* of the first XMPP listener: told on the first page */
 };
 extern struct im im;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/err.h"
+#include "base/picture.h"
 #include "server/im/im.h"
 #include "server/im/presence.h"
 #include "server/xmpp/session_xmpp.h"
@@ -29,45 +30,6 @@ struct shown {
 
 /* ---- pictures ---- */
 
-static uint32_t be16(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 8 | p[1];
-}
-
-static bool jpeg_size(const uint8_t *p, size_t n, uint32_t *w, uint32_t *h)
-{
-	size_t at = 2;
-
-	while (at + 9 < n && p[at] == 0xff) {
-		uint8_t marker = p[at + 1];
-		if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 &&
-		    marker != 0xcc) { /* a frame header */
-			*h = be16(p + at + 5);
-			*w = be16(p + at + 7);
-			return true;
-		}
-		at += 2 + (marker == 0xff ? 0 : be16(p + at + 2));
-	}
-	return false;
-}
-
-bool avatar_image_size(struct str bytes, uint32_t *w, uint32_t *h)
-{
-	const uint8_t *p = (const uint8_t *)bytes.p;
-
-	if (bytes.n >= 24 && memcmp(p, "\x89PNG\r\n\x1a\n", 8) == 0) {
-		*w = be16(p + 16) << 16 | be16(p + 18);
-		*h = be16(p + 20) << 16 | be16(p + 22);
-		return true;
-	}
-	if (bytes.n >= 10 && (memcmp(p, "GIF87a", 6) == 0 || memcmp(p, "GIF89a", 6) == 0)) {
-		*w = (uint32_t)p[7] << 8 | p[6];
-		*h = (uint32_t)p[9] << 8 | p[8];
-		return true;
-	}
-	return bytes.n >= 4 && p[0] == 0xff && p[1] == 0xd8 && jpeg_size(p, bytes.n, w, h);
-}
-
 /* Base64 with line breaks, as clients write it. */
 static int decode(struct arena *a, struct str text, struct str *out_base64, struct str *out_bytes)
 {
@@ -86,7 +48,7 @@ static int decode(struct arena *a, struct str text, struct str *out_base64, stru
 	*out_bytes = str_of(bytes, (size_t)got);
 	if (got > PICTURE_BYTES_MAX)
 		return ERR_LIMIT;
-	if (avatar_image_size(*out_bytes, &w, &h) && (w > PICTURE_SIDE_MAX || h > PICTURE_SIDE_MAX))
+	if (picture_size(*out_bytes, &w, &h) && (w > PICTURE_SIDE_MAX || h > PICTURE_SIDE_MAX))
 		return ERR_LIMIT;
 	return 0;
 }
@@ -272,7 +234,7 @@ static void make_items(struct arena *a, struct str base64, struct str bytes, str
 	node_set(a, info, "id", arena_str(a, str_c(out->id)));
 	node_set(a, info, "type", type.n ? type : str_c(sniffed_type(bytes)));
 	node_set_u64(a, info, "bytes", bytes.n);
-	if (avatar_image_size(bytes, &w, &h)) {
+	if (picture_size(bytes, &w, &h)) {
 		node_set_u64(a, info, "width", w);
 		node_set_u64(a, info, "height", h);
 	}

@@ -27,5 +27,3 @@ int avatar_apply(struct txn *t, uint32_t account, struct str publisher, struct a
 /* After the commit. */
 void avatar_tell(uint32_t account, struct str bare, struct str publisher, const struct avatar_change *c);
 void avatar_init(void);
-/* Pure: pixel size from the header of a PNG, GIF or JPEG; false when it is none of them. */
-bool avatar_image_size(struct str bytes, uint32_t *out_width, uint32_t *out_height);

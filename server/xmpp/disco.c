@@ -4,9 +4,11 @@
 #include "server/im/im.h"
 #include "server/im/peer.h"
 #include "server/im/presence.h"
+#include "server/net/limits.h"
 #include "server/xmpp/adhoc.h"
 #include "server/xmpp/handlers.h"
 #include "server/xmpp/pep.h"
+#include "server/xmpp/upload.h"
 #include "xml/build.h"
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +59,8 @@ static struct str caps_ver(struct arena *a)
 	buf_lit(&b, "server/im//vestnik<");
 	for (size_t i = 0; i < l.n; i++)
 		buf_printf(&b, "%s<", l.v[i]);
+	buf_printf(&b, "urn:xmpp:http:upload:0<max-file-size<%llu<",
+		   (unsigned long long)limits()->upload_bytes); /* its form */
 	digest(HASH_SHA1, buf_str(&b), d);
 	buf_clear(&b);
 	return str_of(out, base64_encode(d, 20, out));
@@ -88,6 +92,7 @@ static void info_host(struct request *rq)
 	node_set(rq->a, q, "node", node);
 	add_identity(rq->a, q, "server", "im", "vestnik");
 	handlers_features(false, add_feature, &l);
+	upload_disco_form(rq->a, q);
 	reply_result(rq, q);
 }
 
@@ -135,6 +140,8 @@ static void items_host(struct request *rq)
 		struct node *chats = node_add(rq->a, q, A_item, NS_DISCO_ITEMS);
 		node_set(rq->a, chats, "jid", arena_cat(rq->a, STR("chats."), jid_domain(&rq->to), STR_NONE));
 		node_set(rq->a, chats, "name", STR("Chats"));
+		/* Some clients look for services (XEP-0363) among the items only. */
+		node_set(rq->a, node_add(rq->a, q, A_item, NS_DISCO_ITEMS), "jid", jid_domain(&rq->to));
 	}
 	reply_result(rq, q);
 }

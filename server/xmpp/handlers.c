@@ -5,7 +5,8 @@
 extern const struct handler_table small_handlers, disco_handlers, carbons_handlers, message_handlers, roster_handlers,
 	vcard_handlers, blocking_handlers, private_handlers, account_handlers, mam_handlers, inbox_handlers,
 	pep_handlers, adhoc_handlers, last_handlers, muc_disco_handlers, muc_self_handlers, muc_admin_handlers,
-	muc_owner_handlers, muc_message_handlers, muc_vcard_handlers, muc_search_handlers, bookmarks_handlers;
+	muc_owner_handlers, muc_message_handlers, muc_vcard_handlers, muc_search_handlers, bookmarks_handlers,
+	upload_handlers;
 
 const struct handler_table *const handler_tables[] = {
 	&disco_handlers,       /* XEP-0030, 0115 */
@@ -20,6 +21,7 @@ const struct handler_table *const handler_tables[] = {
 	&inbox_handlers,       /* XEP-0430 */
 	&carbons_handlers,     /* XEP-0280 */
 	&pep_handlers,	       /* XEP-0060, 0084, 0163, 0384, 0398, 0490 */
+	&upload_handlers,      /* XEP-0363 */
 	&bookmarks_handlers,   /* XEP-0402, 0048 */
 	&muc_disco_handlers,   /* XEP-0045 */
 	&muc_self_handlers,    /* XEP-0045 section 7.10, 0410 */

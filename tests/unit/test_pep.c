@@ -1,5 +1,6 @@
 /* PEP without a server: entity caps are verified before they are believed (XEP-0115 5.4, row I12), publish-options
  * and configurations (XEP-0060 7.1.5), sizes out of picture headers (row W09). Main thread only. */
+#include "base/picture.h"
 #include "base/err.h"
 #include "server/net/limits.h"
 #include "server/xmpp/avatar.h"
@@ -156,18 +157,18 @@ TEST(w09_sizes_are_read_from_headers)
 {
 	uint32_t w = 0, h = 0;
 
-	ok(avatar_image_size(str_of("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x10\0\0\0\x20\x01", 24), &w, &h), "PNG");
+	ok(picture_size(str_of("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x10\0\0\0\x20\x01", 24), &w, &h), "PNG");
 	is_int(w, 4096);
 	is_int(h, 8193);
-	ok(avatar_image_size(str_of("GIF89a\x10\0\x20\x01", 10), &w, &h), "GIF");
+	ok(picture_size(str_of("GIF89a\x10\0\x20\x01", 10), &w, &h), "GIF");
 	is_int(w, 16);
 	is_int(h, 288);
-	ok(avatar_image_size(str_of("\xff\xd8\xff\xe0\0\x04zz\xff\xc0\0\x11\x08\x01\0\x02\0\x03", 18), &w, &h), "JPEG");
+	ok(picture_size(str_of("\xff\xd8\xff\xe0\0\x04zz\xff\xc0\0\x11\x08\x01\0\x02\0\x03", 18), &w, &h), "JPEG");
 	is_int(h, 256);
 	is_int(w, 512);
-	ok(!avatar_image_size(str_of("\xff\xd8\xff\xe0\xff\xff", 6), &w, &h), "JPEG that ends too early");
-	ok(!avatar_image_size(STR("picture"), &w, &h), "no picture");
-	ok(!avatar_image_size(str_of("\x89PNG\r\n\x1a\n", 8), &w, &h), "PNG that ends too early");
+	ok(!picture_size(str_of("\xff\xd8\xff\xe0\xff\xff", 6), &w, &h), "JPEG that ends too early");
+	ok(!picture_size(STR("picture"), &w, &h), "no picture");
+	ok(!picture_size(str_of("\x89PNG\r\n\x1a\n", 8), &w, &h), "PNG that ends too early");
 }
 
 TEST(w09_picture_bombs_are_refused)
