@@ -17,6 +17,7 @@ struct transfer {
 	struct file_upload *file;
 	struct multipart parts;
 	bool is_api, is_multipart, promised;
+	bool is_whole;	  /* the body ended before the promise was made */
 	struct buf early; /* of a multipart body: what came before the promise was made */
 };
 
@@ -139,6 +140,64 @@ static void data(struct http_request *rq, struct str piece)
 		abandon(x, err);
 }
 
+/* ---- whole ---- */
+
+static json_t *file_json(struct http_request *rq, const struct file_rec *r)
+{
+	struct buf url;
+
+	buf_init(&url, 8192);
+	file_url(&url, r->token, r->name);
+	json_t *j = json_pack("{s:I, s:o, s:o, s:I, s:o, s:o}", "id", (json_int_t)r->number, "name", api_str(r->name),
+			      "type", api_str(r->type), "size", (json_int_t)r->size, "url", api_str(buf_str(&url)),
+			      "created", api_time(r->created_ms));
+	buf_clear(&url);
+	if (r->width)
+		json_object_update_new(j, json_pack("{s:i, s:i}", "width", (int)r->width, "height", (int)r->height));
+	json_object_set_new(j, "owner", api_person(rq->a, r->owner));
+	return j;
+}
+
+static void stored(void *ctx, int err, const struct file_rec *r)
+{
+	struct transfer *x = ctx;
+	struct http_request *rq = x->rq;
+	bool is_api = x->is_api;
+
+	x->file = NULL; /* ended */
+	transfer_free(x);
+	if (err)
+		refuse(rq, err);
+	else if (is_api)
+		answer_value(rq, 201, file_json(rq, r));
+	else
+		http_answer(rq, 201, NULL, STR_NONE, NULL);
+}
+
+static void finish(struct transfer *x)
+{
+	int err = x->is_multipart ? multipart_end(&x->parts) : 0;
+
+	if (err) {
+		abandon(x, err);
+		return;
+	}
+	x->rq->user = NULL;
+	if (x->is_multipart)
+		file_rename(x->file, x->parts.name);
+	file_end(x->file, x->is_api, stored, x);
+}
+
+static void whole(struct http_request *rq)
+{
+	struct transfer *x = rq->user;
+
+	if (x && x->file)
+		finish(x);
+	else if (x)
+		x->is_whole = true; /* promised() goes on */
+}
+
 /* ---- the API makes its promise ---- */
 
 static void promised(void *ctx, int err, struct str token, uint64_t number)
@@ -158,6 +217,8 @@ static void promised(void *ctx, int err, struct str token, uint64_t number)
 	buf_reset(&x->early);
 	if (err)
 		abandon(x, err);
+	else if (x->is_whole)
+		finish(x);
 	else
 		http_body_resume(x->rq);
 }
@@ -182,57 +243,6 @@ static void api_start(struct http_request *rq)
 	http_body_pause(rq);
 	file_slot(rq->who->account, name.n ? name : STR("file"), x->is_multipart ? STR("") : type, rq->length, promised,
 		  x);
-}
-
-/* ---- whole ---- */
-
-static json_t *file_json(struct http_request *rq, const struct file_rec *r)
-{
-	struct buf url;
-
-	buf_init(&url, 8192);
-	file_url(&url, r->token, r->name);
-	json_t *j = json_pack("{s:I, s:o, s:o, s:I, s:o, s:o}", "id", (json_int_t)r->number, "name", api_str(r->name),
-			      "type", api_str(r->type), "size", (json_int_t)r->size, "url", api_str(buf_str(&url)),
-			      "created", api_time(r->created_ms));
-	buf_clear(&url);
-	if (r->width)
-		json_object_update_new(j, json_pack("{s:i, s:i}", "width", (int)r->width, "height", (int)r->height));
-	json_object_set_new(j, "owner", api_person(rq, r->owner));
-	return j;
-}
-
-static void stored(void *ctx, int err, const struct file_rec *r)
-{
-	struct transfer *x = ctx;
-	struct http_request *rq = x->rq;
-	bool is_api = x->is_api;
-
-	x->file = NULL; /* ended */
-	transfer_free(x);
-	if (err)
-		refuse(rq, err);
-	else if (is_api)
-		answer_value(rq, 201, file_json(rq, r));
-	else
-		http_answer(rq, 201, NULL, STR_NONE, NULL);
-}
-
-static void whole(struct http_request *rq)
-{
-	struct transfer *x = rq->user;
-	int err = !x ? 0 : x->is_multipart ? multipart_end(&x->parts) : 0;
-
-	if (!x)
-		return;
-	if (err) {
-		abandon(x, err);
-		return;
-	}
-	rq->user = NULL;
-	if (x->is_multipart)
-		file_rename(x->file, x->parts.name);
-	file_end(x->file, x->is_api, stored, x);
 }
 
 /* ---- giving back ---- */
