@@ -237,10 +237,10 @@ static int on_headers_complete(llhttp_t *p)
 		return refuse(h, 417, "Only 100-continue may be expected\n");
 	if (encoding.p && !str_ieq(encoding, STR("identity")))
 		return refuse(h, 415, "Bodies must come without Content-Encoding\n"); /* row W11 */
-	if (h->listener->head)
-		rq->sink = h->listener->head(rq);
-	if (h->state == AT_ENDING)
+	const struct http_sink *sink = h->listener->head ? h->listener->head(rq) : NULL;
+	if (h->state == AT_ENDING) /* it was answered: rq is gone */
 		return -1;
+	rq->sink = sink;
 	h->state = AT_BODY;
 	if (!rq->sink && rq->length != HTTP_UNKNOWN &&
 	    rq->length > h->body.max) /* the control socket's is larger: a company's CSV */
