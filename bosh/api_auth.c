@@ -77,3 +77,23 @@ uint32_t api_me(struct http_request *rq)
 			     "Say for which person: a person's own token, or Vestnik-As with a number or login");
 	return account;
 }
+
+uint32_t api_actor(struct http_request *rq)
+{
+	uint32_t me = api_me(rq);
+
+	if (!me || may_speak_as(rq->who, me) == 0)
+		return me;
+	answer_error(rq, 403, "scope", "Changing something for a person needs a token with the scope send-as");
+	return 0;
+}
+
+bool api_viewer(struct http_request *rq, unsigned scope, uint32_t *out)
+{
+	*out = rq->who->account;
+	if (*out || principal_has(rq->who, scope))
+		return true;
+	answer_error(rq, 403, "scope",
+		     "This needs a person (his own token, or Vestnik-As), or a token with a wider scope");
+	return false;
+}

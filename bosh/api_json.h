@@ -17,6 +17,9 @@ bool api_json_shows(const struct message_rec *m);
 /* me: membership of who asks, or NULL. */
 json_t *api_json_chat(struct arena *a, const struct chat_rec *c, const struct chat_member_rec *me);
 json_t *api_json_member(struct arena *a, const struct chat_member_rec *m);
+struct dialog;
+/* api_inbox.c: a dialog with its last message. */
+json_t *api_json_dialog(struct arena *a, struct txn *t, uint32_t me, const struct dialog *d);
 /* Everything the structure says of a person; null for nobody. */
 json_t *api_json_card(struct arena *a, uint32_t account);
 

@@ -57,6 +57,39 @@ uint32_t api_account(struct http_request *rq, struct str domain, struct str ref)
 	return peer_get(&j)->id;
 }
 
+uint32_t api_person_named(struct http_request *rq, struct str ref)
+{
+	uint32_t account = api_account(rq, rq->who->domain, ref);
+
+	if (!account)
+		answer_error(rq, 404, "person", "There is no such person: give a number or login");
+	return account;
+}
+
+bool api_people(struct http_request *rq, const json_t *list, const char *name, size_t max, uint32_t **out,
+		size_t *out_n)
+{
+	size_t n = json_array_size(list);
+	const char *wrong = list && !json_is_array(list) ? "must be a list of numbers or logins"
+			    : n > max			 ? "names too many people at once"
+							 : NULL;
+
+	*out = arena_alloc(rq->a, (n + 1) * sizeof **out);
+	*out_n = n;
+	for (size_t i = 0; i < n && !wrong; i++) {
+		json_t *v = json_array_get(list, i);
+		struct str ref = json_is_integer(v)  ? arena_printf(rq->a, "%lld", (long long)json_integer_value(v))
+				 : json_is_string(v) ? str_of(json_string_value(v), json_string_length(v))
+						     : STR_NONE;
+		(*out)[i] = ref.n ? api_account(rq, rq->who->domain, ref) : 0;
+		if (!(*out)[i])
+			wrong = "names somebody whom this server does not know";
+	}
+	if (wrong)
+		answer_error(rq, 400, "people", arena_printf(rq->a, "%s %s", name, wrong).p);
+	return !wrong;
+}
+
 json_t *api_ref(struct arena *a, uint32_t account)
 {
 	const struct org_person *p = org_person(org_current(), account);
@@ -99,6 +132,16 @@ int api_dialog(struct http_request *rq, struct str ref, uint32_t me, uint64_t *o
 	uint32_t account = api_account(rq, rq->who->domain, ref);
 	*out_conv = conv_private(me, account);
 	return account ? 0 : ERR_NOT_FOUND;
+}
+
+bool api_dialog_param(struct http_request *rq, uint32_t me, uint64_t *out_conv)
+{
+	int err = api_dialog(rq, rq->param[0], me, out_conv);
+
+	if (err)
+		answer_error(rq, 404, "dialog",
+			     "There is no such dialog: give a person's number or login, chatN, or notify");
+	return err == 0;
 }
 
 struct str api_dialog_id(struct arena *a, uint64_t conv, uint32_t me)
@@ -175,6 +218,23 @@ bool api_check_text(struct http_request *rq, const char *name, struct str s, siz
 	return false;
 }
 
+bool api_number(struct http_request *rq, struct str s, uint64_t *out)
+{
+	bool good = all_digits(s);
+
+	*out = good ? number_of(s) : 0;
+	if (!good)
+		answer_error(rq, 404, "not_found", "The address needs a number there");
+	return good;
+}
+
+bool api_query_flag(struct http_request *rq, const char *name)
+{
+	struct str v = http_query(rq, name);
+
+	return str_eq_c(v, "1") || str_eq_c(v, "true");
+}
+
 size_t api_limit(struct http_request *rq, size_t def, size_t max)
 {
 	struct str v = http_query(rq, "limit");
@@ -196,6 +256,26 @@ void answer_value(struct http_request *rq, unsigned status, json_t *value)
 	}
 	answer_json(rq, status, str_c(text));
 	free(text);
+}
+
+void answer_read(struct http_request *rq, int err, json_t *value)
+{
+	if (!err) {
+		answer_value(rq, 200, value);
+		return;
+	}
+	json_decref(value);
+	answer_err(rq, err, NULL);
+}
+
+void api_done(void *ctx, int err)
+{
+	struct http_request *rq = ctx;
+
+	if (err)
+		answer_err(rq, err, NULL);
+	else
+		http_answer(rq, 204, NULL, STR_NONE, NULL);
 }
 
 json_t *api_str(struct str s)
