@@ -14,6 +14,7 @@ struct broadcast {
 	struct http_request *rq;
 	uint32_t *accounts;
 	size_t n, next, under_way, sent, failed;
+	bool starting; /* an outcome may come before the call returns */
 	bool says; /* a message, not a notification */
 	struct notify_new notice;
 	struct say say;
@@ -32,7 +33,8 @@ static void one_done(void *ctx, int err, uint64_t gid)
 		b->failed++;
 	else
 		b->sent++;
-	go_on(b);
+	if (!b->starting)
+		go_on(b);
 }
 
 /* An id of its own for each person, so that a repeated broadcast reaches only those who did not get it. */
@@ -57,8 +59,10 @@ static void start_one(struct broadcast *b, uint32_t account)
 
 static void go_on(struct broadcast *b)
 {
+	b->starting = true;
 	while (b->next < b->n && b->under_way < UNDER_WAY)
 		start_one(b, b->accounts[b->next++]);
+	b->starting = false;
 	if (b->next == b->n && !b->under_way)
 		answer_value(b->rq, 200,
 			     json_pack("{s:I, s:I}", "sent", (json_int_t)b->sent, "failed", (json_int_t)b->failed));
