@@ -95,6 +95,8 @@ struct str http_header_get(const struct http_request *rq, const char *name);
 void http_keep(struct http_request *rq, void *data, void (*release)(void *data));
 /* Value of a query parameter, percent-decoded in the arena; p == NULL when absent. */
 struct str http_query(struct http_request *rq, const char *name);
+/* A name or value of application/x-www-form-urlencoded (URL standard 5.1) as text in the arena. */
+struct str http_form_text(struct arena *a, struct str s);
 
 /* Sends the answer and ends the request (it is freed). extra: further header lines each ended by CRLF, or NULL; a Content-Security-Policy or
  * Cache-Control there replaces the strict default. CORS lines are added for pages of listed origins. */

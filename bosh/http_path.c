@@ -88,3 +88,11 @@ struct str http_query(struct http_request *rq, const char *name)
 	}
 	return STR_NONE;
 }
+
+struct str http_form_text(struct arena *a, struct str s)
+{
+	struct str out;
+
+	decode(a, s, false, true, &out);
+	return out;
+}

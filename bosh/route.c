@@ -173,14 +173,15 @@ void answer_json(struct http_request *rq, unsigned status, struct str json)
 
 void answer_error_with(struct http_request *rq, unsigned status, const char *code, const char *text, const char *extra)
 {
+	bool rest = str_starts(rq->path, STR("/rest/")); /* portals know another shape */
 	struct buf b;
 
 	buf_init(&b, 65536);
-	buf_lit(&b, "{\"error\":{\"code\":");
+	buf_str_add(&b, rest ? STR("{\"error\":") : STR("{\"error\":{\"code\":"));
 	json_str(&b, str_c(code));
-	buf_lit(&b, ",\"text\":");
+	buf_str_add(&b, rest ? STR(",\"error_description\":") : STR(",\"text\":"));
 	json_str(&b, str_c(text));
-	buf_lit(&b, "}}\n");
+	buf_str_add(&b, rest ? STR("}\n") : STR("}}\n"));
 	http_answer(rq, status, "application/json", buf_str(&b), extra);
 	buf_clear(&b);
 }

@@ -4,6 +4,7 @@
 #include "bosh/api.h"
 #include "bosh/bosh.h"
 #include "bosh/host_meta.h"
+#include "bosh/rest.h"
 #include "bosh/static.h"
 #include "bosh/upload.h"
 #include "bosh/websocket.h"
@@ -11,16 +12,11 @@
 #include "server/net/listener.h"
 #include <unistd.h>
 
-<<<<<<< HEAD static const struct route *const tables[] = { websocket_routes, bosh_routes,	 host_meta_routes, page_routes,
-						metrics_routes,	  org_routes,	 user_routes,	   server_routes,
-						session_routes,	  upload_routes, token_routes,	   NULL };
-=======
-static const struct route *const tables[] = {
-	websocket_routes, bosh_routes,	  host_meta_routes, page_routes,   metrics_routes,   org_routes,
-	user_routes,	  server_routes,  session_routes,   token_routes,  people_routes,    chat_routes,
-	member_routes,	  message_routes, inbox_routes,	    notify_routes, broadcast_routes, NULL
-};
->>>>>>> e7825d7 (api: people, chats, members, messages, inbox, notifications, broadcast)
+static const struct route *const tables[] = { websocket_routes, bosh_routes,	  host_meta_routes, page_routes,
+					      metrics_routes,	org_routes,	  user_routes,	    server_routes,
+					      session_routes,	upload_routes,	  token_routes,	    people_routes,
+					      chat_routes,	member_routes,	  message_routes,   inbox_routes,
+					      notify_routes,	broadcast_routes, rest_routes,	    NULL };
 static char *socket_path;
 
 static void accept_http(void *ctx, int fd)
