@@ -4,6 +4,7 @@
  */
 #include "server/xmpp/message.h"
 #include "base/clock.h"
+#include "server/im/content.h"
 #include "server/im/conv.h"
 #include "server/im/im.h"
 #include "server/im/peer.h"
@@ -118,20 +119,72 @@ static void find_retracted(struct request *rq, struct message *m, struct txn *t,
 	m->tombstone = payload_of_node(tomb);
 }
 
-static void find_references(struct request *rq, struct message *m)
+/* A correction of one's own message (XEP-0308 section 4). What names a message of the other person stays a message by itself (row I14); a message that was
+ * never stored is left to the clients. */
+static bool find_corrected(struct request *rq, struct message *m, struct txn *t, uint64_t conv, uint32_t peer)
+{
+	struct node *n = node_child(rq->stanza, A_replace, NS_CORRECT);
+	struct str id = n ? node_attr(n, "id") : STR_NONE;
+
+	m->edits_gid = content_find(t, conv, rq->session->user->id, id, 0);
+	if (m->edits_gid || !content_find(t, conv, peer, id, 0))
+		return true;
+	node_remove(n);
+	return false;
+}
+
+/* The set as the store keeps it: NUL-separated, cut at 4 KiB. */
+static struct str reactions_of(struct arena *a, const struct node *n)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	for (struct node *r = node_child(n, A_reaction, NS_REACTIONS); r; r = node_next_same(r)) {
+		struct str text = str_trim(node_text(a, r));
+		if (!text.n || b.n + text.n + 1 > 4096)
+			continue;
+		if (b.n)
+			buf_byte(&b, '\0');
+		buf_str_add(&b, text);
+	}
+	struct str set = arena_str(a, buf_str(&b));
+	buf_clear(&b);
+	return set;
+}
+
+/* The sender's new set for a message of either (XEP-0444 section 3.2). */
+static void find_reacted(struct request *rq, struct message *m, struct txn *t, uint64_t conv)
+{
+	struct node *n = node_child(rq->stanza, A_reactions, NS_REACTIONS);
+
+	m->reacts_gid = n ? content_find(t, conv, 0, node_attr(n, "id"), 0) : 0;
+	if (m->reacts_gid)
+		m->reactions = reactions_of(rq->a, n);
+}
+
+static bool refers(const struct node *stanza)
+{
+	return node_child(stanza, A_displayed, NS_MARKERS) || node_child(stanza, A_retract, NS_RETRACT) ||
+	       node_child(stanza, A_replace, NS_CORRECT) || node_child(stanza, A_reactions, NS_REACTIONS);
+}
+
+/* False: a correction that is not one was taken out. */
+static bool find_references(struct request *rq, struct message *m)
 {
 	struct jid bare = jid_to_bare(m->to);
+	uint32_t peer = refers(rq->stanza) ? peer_get(&bare)->id : 0;
+	bool own;
 
-	if (!node_child(rq->stanza, A_displayed, NS_MARKERS) && !node_child(rq->stanza, A_retract, NS_RETRACT))
-		return;
-	uint32_t peer = peer_get(&bare)->id;
 	if (!peer)
-		return;
+		return true;
 	uint64_t conv = conv_private(rq->session->user->id, peer);
 	struct txn *t = im_read();
 	find_displayed(rq, m, t, conv, peer);
 	find_retracted(rq, m, t, conv);
+	own = find_corrected(rq, m, t, conv, peer);
+	find_reacted(rq, m, t, conv);
 	txn_commit(t);
+	return own;
 }
 
 static void message_done(void *ctx, int err, uint64_t gid)
@@ -170,14 +223,16 @@ void message_stanza(struct request *rq)
 	}
 	if (!muc_direct_invitation(rq))
 		return;
-	set_flags(&m, message_clean(rq->stanza));
+	unsigned all = message_clean(rq->stanza);
+	m.to = rq->addressee == TO_NONE ? rq->session->user->jid : rq->to;
+	if (!find_references(rq, &m))
+		all &= ~(unsigned)M_NO_COUNT;
+	set_flags(&m, all);
 	if (!node_first(rq->stanza))
 		return; /* nothing left to say */
-	m.to = rq->addressee == TO_NONE ? rq->session->user->jid : rq->to;
 	struct node *origin = node_child(rq->stanza, A_origin_id, NS_SID);
 	if (origin)
 		m.origin_id = node_attr(origin, "id");
-	find_references(rq, &m);
 	m.payload = payload_of_children(rq->stanza);
 	struct pending *p = reply_later(rq);
 	pending_is_fast(p);
