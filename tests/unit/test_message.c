@@ -137,6 +137,7 @@ struct sending {
 	int err;
 	uint64_t gid;
 	unsigned calls;
+	uint64_t edits, reacts;
 };
 struct batch {
 	struct tap *from;
@@ -166,7 +167,10 @@ static void send_here(void *arg)
 				     .copy = x->copy,
 				     .origin_id = x->origin ? str_c(x->origin) : STR_NONE,
 				     .displayed_gid = x->displayed,
-				     .replaces_gid = x->replaces };
+				     .replaces_gid = x->replaces,
+				     .edits_gid = x->edits,
+				     .reacts_gid = x->reacts,
+				     .reactions = STR("+") };
 		m.payload = chunk_of(str_c(x->body));
 		m.tombstone = x->replaces ? chunk_of(STR("<retracted/>")) : NULL;
 		is_int(jid_parse(a, str_c(x->to), &m.to), 0);
@@ -369,6 +373,50 @@ TEST(i14_markers_and_retractions_reach_their_own_conversation_only)
 	is_int(cursor_get(t, world_account("anna"), conv), his_seq);
 	is_int(message_get(t, own, &m), 0);
 	is_str(m.payload, STR("<retracted/>"));
+	txn_commit(t);
+	tap_close(boris);
+	tap_close(clara);
+}
+
+static bool count_reaction(void *ctx, uint32_t account, struct str set)
+{
+	ok(account == world_account("anna") && str_eq(set, STR("+")), "her set");
+	++*(int *)ctx;
+	return true;
+}
+
+TEST(i14_corrections_of_own_messages_only)
+{
+	struct tap *boris = tap_open(BORIS "/r"), *clara = tap_open("clara@example.org/r");
+	uint64_t own = say(anna, BORIS, "<b>mine</b>"), his = say(boris, "anna@example.org", "<b>his</b>");
+	uint64_t other = say(clara, "anna@example.org", "<b>other</b>");
+	struct sending v[] = {
+		{ .to = BORIS, .flags = STORED, .edits = his, .body = "<b>forged</b>" },
+		{ .to = BORIS, .flags = STORED, .edits = other, .body = "<b>elsewhere</b>" },
+		{ .to = BORIS, .flags = STORED, .edits = own, .body = "<b>right</b>" },
+		{ .to = BORIS, .flags = MESSAGE_STORE, .reacts = his, .body = "<r/>" },
+		{ .to = BORIS, .flags = MESSAGE_STORE, .reacts = other, .body = "<r/>" },
+	};
+	uint64_t want_edit[] = { 0, 0, own, 0, 0 };
+	unsigned want_flags[] = { MESSAGE_COUNTS, MESSAGE_COUNTS, MESSAGE_EDIT, MESSAGE_REACTION, 0 };
+	struct message_rec m;
+	int n = 0;
+
+	send_all(anna, v, 5);
+	struct txn *t = im_read();
+	for (int i = 0; i < 5; i++) {
+		is_int(message_get(t, v[i].gid, &m), 0);
+		is_int(m.edits, want_edit[i]);
+		is_int(m.flags & (MESSAGE_COUNTS | MESSAGE_EDIT | MESSAGE_REACTION), want_flags[i]);
+	}
+	is_int(message_get(t, own, &m), 0);
+	is_int(m.newest_edit, v[2].gid);
+	is_int(message_get(t, his, &m), 0);
+	is_int(m.newest_edit, 0);
+	reaction_each(t, his, count_reaction, &n);
+	is_int(n, 1);
+	reaction_each(t, other, count_reaction, &n);
+	is_int(n, 1);
 	txn_commit(t);
 	tap_close(boris);
 	tap_close(clara);
