@@ -9,12 +9,14 @@
 #include <jansson.h>
 
 extern const struct route org_routes[], user_routes[], server_routes[], session_routes[], token_routes[],
-	people_routes[], chat_routes[], member_routes[], message_routes[], inbox_routes[], notify_routes[], broadcast_routes[];
+	people_routes[], chat_routes[], member_routes[], message_routes[], inbox_routes[], notify_routes[], broadcast_routes[], openapi_routes[];
 
 /* ---- who asks (api_auth.c) ---- */
 
 /* Fills rq->who from the token; false after answering 401 or 403. Called by route.c before the handler or its sink. */
 bool api_authorise(struct http_request *rq, const struct route *r);
+/* Takes one request off what the token may ask; false after answering 429 (api_rate.c). */
+bool api_rate_allows(struct http_request *rq);
 /* The person in whose name this runs: of the token, or of Vestnik-As; 0 after answering 400. */
 uint32_t api_me(struct http_request *rq);
 /* The same for changes in his name: a service needs the scope send-as besides (may_speak_as, row I14); 0 after answering. */

@@ -61,6 +61,8 @@ bool api_authorise(struct http_request *rq, const struct route *r)
 					 : "Send a token: Authorization: Bearer ...");
 		return false;
 	}
+	if (!api_rate_allows(rq))
+		return false;
 	if (r->scope && !principal_has(p, r->scope)) {
 		answer_error(rq, 403, "scope", "The token lacks the scope that this needs");
 		return false;

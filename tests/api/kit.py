@@ -2,6 +2,8 @@
 import http.client
 import json
 
+import openapi
+
 
 class Api:
     def __init__(self, srv, token=None, person=None):
@@ -21,7 +23,9 @@ class Api:
             r = c.getresponse()
             text = r.read()
             self.headers = {k.lower(): v for k, v in r.getheaders()}
-            return r.status, json.loads(text) if text else None
+            value = json.loads(text) if text else None
+            openapi.check(method, path, r.status, value)
+            return r.status, value
         finally:
             c.close()
 

@@ -147,7 +147,7 @@ class Vestnik(Server):
     DEFAULT_LIMITS = {
         "rate_bytes": 1073741824, "rate_bytes_burst": 1073741824, "rate_stanzas": 10000000, "rate_stanzas_burst": 10000000,
         "accept_rate_ip": 1000000, "accept_burst_ip": 1000000, "accept_rate": 1000000, "accept_burst": 1000000,
-        "auth_delay_ms": 0, "auth_failures_ip": 1000000, "preauth_connections_ip": 1000000,
+        "api_rate": 1000000, "api_burst": 1000000, "auth_delay_ms": 0, "auth_failures_ip": 1000000, "preauth_connections_ip": 1000000,
     }
 
     def __init__(self, domains=("example.test",), options="", limits=None, data=None, **kw):
