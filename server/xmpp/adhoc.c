@@ -1,6 +1,6 @@
 /*
- * Ad-hoc commands (XEP-0050): listing, forms, single-stage execution. All commands of now are for administrators
- * (XEP-0133); others get forbidden and do not see them. The session id is not kept: it is a stamp and a MAC over
+ * Ad-hoc commands (XEP-0050): listing, forms, single-stage execution. Those of the domain are for administrators
+ * (XEP-0133); others get forbidden and do not see them. Those of notify.DOMAIN are for everybody. The session id is not kept: it is a stamp and a MAC over
  * who, what and when, so nothing is left behind by a form that nobody fills in. Home thread of the asker.
  */
 #include "server/xmpp/adhoc.h"
@@ -13,9 +13,24 @@
 #define COMMANDS "http://jabber.org/protocol/commands"
 enum { FORM_LIFE_MS = 3600000, MAC_LEN = 32 };
 
-static const struct command *command_find(struct str node)
+/* The commands that the asker finds at the address. */
+static const struct command *table_of(const struct request *rq)
 {
-	for (const struct command *c = admin_commands; c->node; c++)
+	static const struct command none[] = { { .node = NULL } };
+
+	if (rq->addressee == TO_NOTIFY)
+		return notify_commands;
+	return rq->session->user->is_admin ? admin_commands : none;
+}
+
+static const char *form_type_of(const struct request *rq)
+{
+	return rq->addressee == TO_NOTIFY ? "urn:vestnik:notify:0" : "http://jabber.org/protocol/admin";
+}
+
+static const struct command *command_find(const struct request *rq, struct str node)
+{
+	for (const struct command *c = table_of(rq); c->node; c++)
 		if (str_eq_c(node, c->node))
 			return c;
 	return NULL;
@@ -106,7 +121,7 @@ static void show_form(struct request *rq, const struct command *c)
 	node_set(rq->a, form, "type", STR("form"));
 	node_add_text(rq->a, form, A_title, NS_DATA, str_c(c->name));
 	node_add_text(rq->a, form, A_instructions, NS_DATA, str_c(c->instructions));
-	form_field(rq->a, form, "FORM_TYPE", "hidden", NULL, STR("http://jabber.org/protocol/admin"));
+	form_field(rq->a, form, "FORM_TYPE", "hidden", NULL, str_c(form_type_of(rq)));
 	for (const struct command_field *f = c->fields; f->var; f++) {
 		struct node *field = form_field(rq->a, form, f->var, f->type, f->label, STR_NONE);
 		if (f->required)
@@ -146,7 +161,7 @@ static void submit(struct request *rq, const struct command *c, struct node *for
 {
 	const struct command_field *f = missing(rq, c, form);
 
-	if (!str_eq_c(form_type(rq->a, form), "http://jabber.org/protocol/admin"))
+	if (!str_eq_c(form_type(rq->a, form), form_type_of(rq)))
 		reply_error_with(rq, "modify", A_bad_request, A_bad_payload, NS_COMMANDS,
 				 "This is not the form of the command");
 	else if (f)
@@ -175,7 +190,7 @@ static void execute(struct request *rq, const struct command *c, struct str sess
 static void command(struct request *rq)
 {
 	struct str action = node_attr(rq->child, "action"), session_id = node_attr(rq->child, "sessionid");
-	const struct command *c = command_find(node_attr(rq->child, "node"));
+	const struct command *c = command_find(rq, node_attr(rq->child, "node"));
 
 	if (!c) {
 		reply_error(rq, "cancel", A_item_not_found, "There is no such command");
@@ -199,7 +214,7 @@ static void command(struct request *rq)
 
 bool adhoc_disco_info(struct request *rq, struct str node)
 {
-	const struct command *c = rq->session->user->is_admin ? command_find(node) : NULL;
+	const struct command *c = command_find(rq, node);
 	bool list = str_eq_c(node, COMMANDS);
 
 	if (!c && !list)
@@ -222,7 +237,7 @@ bool adhoc_disco_items(struct request *rq, struct str node)
 		return false;
 	struct node *q = node_new(rq->a, A_query, NS_DISCO_ITEMS);
 	node_set(rq->a, q, "node", node);
-	for (const struct command *c = admin_commands; rq->session->user->is_admin && c->node; c++) {
+	for (const struct command *c = table_of(rq); c->node; c++) {
 		struct node *i = node_add(rq->a, q, A_item, NS_DISCO_ITEMS);
 		node_set(rq->a, i, "jid", rq->to.full);
 		node_set(rq->a, i, "node", str_c(c->node));
@@ -234,6 +249,7 @@ bool adhoc_disco_items(struct request *rq, struct str node)
 
 static const struct handler rows[] = {
 	{ IQ_SET, A_command, NS_COMMANDS, TO_HOST, FOR_ADMIN, COMMANDS, command },
+	{ IQ_SET, A_command, NS_COMMANDS, TO_NOTIFY, 0, NULL, command },
 	{ .fn = NULL },
 };
 const struct handler_table adhoc_handlers = { "XEP-0050 ad-hoc commands", rows, NULL, NULL };

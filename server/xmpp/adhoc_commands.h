@@ -15,7 +15,8 @@ struct command {
 	bool form_optional;                   /* fields only narrow: runs without a form too */
 	void (*run)(struct command_run *r);   /* must end with command_done or command_failed, now or later */
 };
-extern const struct command admin_commands[]; /* ended by node == NULL */
+extern const struct command admin_commands[]; /* of the domain, for administrators; ended by node == NULL */
+extern const struct command notify_commands[]; /* of notify.DOMAIN, for everybody */
 
 /* One execution. Lives until it is answered. */
 struct command_run {

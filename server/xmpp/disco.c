@@ -140,6 +140,9 @@ static void items_host(struct request *rq)
 		struct node *chats = node_add(rq->a, q, A_item, NS_DISCO_ITEMS);
 		node_set(rq->a, chats, "jid", arena_cat(rq->a, STR("chats."), jid_domain(&rq->to), STR_NONE));
 		node_set(rq->a, chats, "name", STR("Chats"));
+		struct node *notify = node_add(rq->a, q, A_item, NS_DISCO_ITEMS);
+		node_set(rq->a, notify, "jid", arena_cat(rq->a, STR("notify."), jid_domain(&rq->to), STR_NONE));
+		node_set(rq->a, notify, "name", STR("Notifications"));
 		/* Some clients look for services (XEP-0363) among the items only. */
 		node_set(rq->a, node_add(rq->a, q, A_item, NS_DISCO_ITEMS), "jid", jid_domain(&rq->to));
 	}

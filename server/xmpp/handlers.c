@@ -4,9 +4,9 @@
 
 extern const struct handler_table small_handlers, disco_handlers, carbons_handlers, message_handlers, roster_handlers,
 	vcard_handlers, blocking_handlers, private_handlers, account_handlers, mam_handlers, inbox_handlers,
-	pep_handlers, adhoc_handlers, last_handlers, muc_disco_handlers, muc_self_handlers, muc_admin_handlers,
-	muc_owner_handlers, muc_message_handlers, muc_vcard_handlers, muc_search_handlers, bookmarks_handlers,
-	upload_handlers;
+	pep_handlers, adhoc_handlers, notify_handlers, last_handlers, muc_disco_handlers, muc_self_handlers,
+	muc_admin_handlers, muc_owner_handlers, muc_message_handlers, muc_vcard_handlers, muc_search_handlers,
+	bookmarks_handlers, upload_handlers;
 
 const struct handler_table *const handler_tables[] = {
 	&disco_handlers,       /* XEP-0030, 0115 */
@@ -30,6 +30,7 @@ const struct handler_table *const handler_tables[] = {
 	&muc_message_handlers, /* XEP-0425 */
 	&muc_vcard_handlers,   /* XEP-0054 */
 	&muc_search_handlers,  /* XEP-0433 */
+	&notify_handlers,      /* notify.DOMAIN */
 	&adhoc_handlers,       /* XEP-0050, 0133 */
 	&small_handlers,       /* XEP-0092, 0199, 0202, session */
 	NULL,

@@ -19,6 +19,7 @@
 #define TO_CHATS 64u    /* the chat service of one of our domains: chats.DOMAIN or another name of it (docs/web-and-chats.md) */
 #define TO_CHAT 128u    /* a chat: local@chats.DOMAIN */
 #define TO_OCCUPANT 256u /* somebody in a chat: local@chats.DOMAIN/nick */
+#define TO_NOTIFY 512u  /* notify.DOMAIN of the sender's domain (xmpp/notify.c) */
 #define TO_OWN (TO_NONE | TO_SELF)
 
 #define IQ_GET 1u

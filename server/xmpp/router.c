@@ -11,6 +11,7 @@
 #include "server/xmpp/caps.h"
 #include "server/xmpp/handlers.h"
 #include "server/xmpp/muc.h"
+#include "server/xmpp/notify.h"
 #include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
 #include "xml/jid.h"
@@ -20,7 +21,7 @@ static unsigned classify(const struct session *s, const struct jid *to)
 	if (jid_is_none(to))
 		return TO_NONE;
 	if (!im_is_our_domain(jid_domain(to)))
-		return muc_classify(to);
+		return notify_is_service(s, to) ? TO_NOTIFY : muc_classify(to);
 	if (!to->local_n)
 		return TO_HOST;
 	if (!jid_is_bare(to))
@@ -205,6 +206,11 @@ void router_stanza(struct xsession *xs, struct node *stanza)
 	}
 	if ((rq.addressee & (TO_ACCOUNT | TO_FULL)) && block_is_outgoing(xs->s.user, &rq.to)) {
 		blocked_outgoing(&rq);
+		return;
+	}
+	if (rq.addressee == TO_NOTIFY && stanza->name != A_iq) {
+		if (stanza->name == A_message)
+			notify_message(&rq); /* presence tells the service nothing */
 		return;
 	}
 	bool chats = (rq.addressee & (TO_CHATS | TO_CHAT | TO_OCCUPANT)) != 0;
