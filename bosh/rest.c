@@ -11,9 +11,10 @@
 enum { BATCH_MAX = 50 };
 
 static const struct rest_method own_methods[];
-static const struct rest_method *const tables[] = { own_methods,	 rest_message_methods, rest_chat_methods,
-						    rest_dialog_methods, rest_notify_methods,  rest_recent_methods,
-						    rest_search_methods, rest_user_methods,    NULL };
+static const struct rest_method *const tables[] = {
+	own_methods,	     rest_message_methods, rest_chat_methods, rest_dialog_methods, rest_notify_methods,
+	rest_recent_methods, rest_search_methods,  rest_user_methods, rest_file_methods,   NULL
+};
 
 struct rest_batch {
 	struct rest_call *call;

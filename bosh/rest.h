@@ -36,7 +36,7 @@ struct rest_method {
 };
 extern const struct route rest_routes[];
 extern const struct rest_method rest_message_methods[], rest_chat_methods[], rest_dialog_methods[], rest_notify_methods[], rest_recent_methods[],
-	rest_search_methods[], rest_user_methods[];
+	rest_search_methods[], rest_user_methods[], rest_file_methods[];
 
 /* ---- dispatch (rest.c) ---- */
 
@@ -113,3 +113,11 @@ json_t *rest_department(const struct rest_call *c, const struct org_dept *d);
 /* By the structure's rule; a service without a person sees its domain with SCOPE_READ. A department is seen by who sees somebody in it or below. */
 bool rest_may_see(const struct rest_call *c, const struct org_person *p);
 bool rest_may_see_department(const struct rest_call *c, const struct org_dept *d);
+
+/* ---- files (rest_im_file.c) ---- */
+
+/* Saves base64 text as a file of who acts (0: a service). ERR_SYNTAX, and as file_slot(). done may run before this returns. */
+typedef void rest_saved_fn(struct rest_call *c, int err, uint64_t number);
+void rest_save(struct rest_call *c, struct str base64, struct str name, struct str type, rest_saved_fn *done);
+/* Hash and type of a saved picture that the caller may use; texts in the arena. ERR_NOT_FOUND, ERR_FORBIDDEN, ERR_SYNTAX: no picture. */
+int rest_picture(const struct rest_call *c, struct txn *t, uint64_t number, struct str *out_hash, struct str *out_type);

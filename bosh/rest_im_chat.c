@@ -44,7 +44,23 @@ static bool read_founder(struct rest_call *c, struct chat_new *n)
 	return !wrong;
 }
 
-static void chat_make(struct rest_call *c)
+/* False after answering. */
+static bool read_avatar(struct rest_call *c, struct chat_new *n)
+{
+	uint64_t number = rest_number(c, "AVATAR_ID", 0);
+	struct txn *t;
+
+	if (!number)
+		return true;
+	t = im_read();
+	int err = rest_picture(c, t, number, &n->avatar, &n->avatar_type);
+	txn_commit(t);
+	if (err)
+		rest_error(c, 400, "AVATAR_ERROR", "AVATAR_ID is the number of a saved picture");
+	return !err;
+}
+
+static void make(struct rest_call *c)
 {
 	struct chat_new n = {
 		.by = c->by,
@@ -71,10 +87,33 @@ static void chat_make(struct rest_call *c)
 		return;
 	n.members = members;
 	n.managers = managers;
+	if (!read_avatar(c, &n))
+		return;
 	n.hide_history = rest_yes(c, "HIDE_HISTORY", false);
 	if (n.colour.n && chat_colour_index(n.colour) < 0)
 		n.colour = STR_NONE; /* as the portal: a wrong colour is no reason to refuse */
 	chat_create(&n, made, c);
+}
+
+static void avatar_saved(struct rest_call *c, int err, uint64_t number)
+{
+	if (err) {
+		rest_error(c, 400, "AVATAR_ERROR", "AVATAR is a picture as base64");
+		return;
+	}
+	json_object_set_new(c->in, "AVATAR_ID", json_integer((json_int_t)number));
+	make(c);
+}
+
+/* AVATAR as base64 is saved first. */
+static void chat_make(struct rest_call *c)
+{
+	struct str avatar = rest_text(c, "AVATAR");
+
+	if (avatar.n && !rest_number(c, "AVATAR_ID", 0))
+		rest_save(c, avatar, STR("avatar"), STR(""), avatar_saved);
+	else
+		make(c);
 }
 
 static void chat_by_pair(struct rest_call *c)

@@ -407,7 +407,7 @@ class CIMChat
 	/** Number of the new chat, or false. */
 	public function Add($f)
 	{
-		$avatar = $f['AVATAR_ID'] ?? $f['AVATAR'] ?? null;
+		$avatar = $f['AVATAR_ID'] ?? null;
 		$users = $f['USERS'] ?? false;
 		return $this->ask('im.chat.add', [
 			'TYPE' => ($f['TYPE'] ?? IM_MESSAGE_CHAT) === IM_MESSAGE_OPEN ? 'OPEN' : 'CHAT',
@@ -417,6 +417,7 @@ class CIMChat
 			'AUTHOR_ID' => $f['AUTHOR_ID'] ?? $this->user,
 			'OWNER_ID' => $f['OWNER_ID'] ?? null,
 			'AVATAR_ID' => $avatar ?: null,
+			'AVATAR' => $f['AVATAR'] ?? null,
 			'USERS' => is_array($users) ? array_values($users) : null,
 			'MANAGERS' => isset($f['MANAGERS']) ? self::managers($f['MANAGERS']) : null,
 			'MESSAGE' => $f['MESSAGE'] ?? null,
