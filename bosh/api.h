@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 extern const struct route org_routes[], user_routes[], server_routes[], session_routes[], token_routes[],
-	people_routes[], chat_routes[], member_routes[], message_routes[], inbox_routes[], notify_routes[], broadcast_routes[], openapi_routes[];
+	people_routes[], chat_routes[], member_routes[], message_routes[], inbox_routes[], notify_routes[], broadcast_routes[], openapi_routes[], event_routes[];
 
 /* ---- who asks (api_auth.c) ---- */
 

@@ -7,6 +7,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "bosh/api_events.h"
 #include "bosh/http.h"
 #include "bosh/static.h"
 #include "server/admin/control.h"
@@ -525,6 +526,7 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 	raise_descriptor_limit();
 	modules_init();
+	api_events_init();
 	fill_context();
 	if (start(&msg))
 		return fail(&msg);

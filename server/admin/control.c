@@ -12,13 +12,12 @@
 #include "server/net/listener.h"
 #include <unistd.h>
 
-static const struct route *const tables[] = { websocket_routes, bosh_routes,	host_meta_routes,
-					      page_routes,	metrics_routes, org_routes,
-					      user_routes,	server_routes,	session_routes,
-					      upload_routes,	token_routes,	people_routes,
-					      chat_routes,	member_routes,	message_routes,
-					      inbox_routes,	notify_routes,	broadcast_routes,
-					      openapi_routes,	rest_routes,	NULL };
+static const struct route *const tables[] = {
+	websocket_routes, bosh_routes,	 host_meta_routes, page_routes,	  metrics_routes, org_routes,
+	user_routes,	  server_routes, session_routes,   upload_routes, token_routes,	  people_routes,
+	chat_routes,	  member_routes, message_routes,   inbox_routes,  notify_routes,  broadcast_routes,
+	openapi_routes,	  event_routes,	 rest_routes,	   NULL
+};
 static char *socket_path;
 
 static void accept_http(void *ctx, int fd)

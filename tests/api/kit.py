@@ -5,6 +5,39 @@ import json
 import openapi
 
 
+class Events:
+    """An open event stream; next() waits for an event: (name, id, data)."""
+
+    def __init__(self, api, last=None):
+        self.conn = http.client.HTTPConnection("127.0.0.1", api.port, timeout=20)
+        self.conn.request("GET", "/api/v1/events", headers=dict({"Authorization": "Bearer " + api.token}, **({"Last-Event-ID": last} if last else {})))
+        self.answer = self.conn.getresponse()
+        assert self.answer.status == 200, self.answer.read()
+        openapi.seen.add(("GET", "/api/v1/events"))
+        first = self.answer.readline()
+        assert first.startswith(b":") or last, first
+
+    def next(self):
+        got = {}
+        while True:
+            line = self.answer.readline().decode().rstrip("\n")
+            if not line and "event" in got:
+                return got["event"], got.get("id"), json.loads(got["data"])
+            assert line or self.answer.fp, "the stream ended"
+            key, colon, value = line.partition(": ")
+            if colon and key:
+                got[key] = value
+
+    def ended(self):
+        while self.answer.readline():
+            pass
+        return True
+
+    def close(self):
+        self.answer.close()
+        self.conn.close()
+
+
 class Api:
     def __init__(self, srv, token=None, person=None):
         self.port, self.token, self.person = srv.ports["http"], token, person

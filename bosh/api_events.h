@@ -1,0 +1,5 @@
+/* Event streams of the API (api_events.c). */
+#pragma once
+
+/* Registers the observer; main, before the workers start, once. */
+void api_events_init(void);
