@@ -66,13 +66,15 @@ static void stream_end(struct stream *s)
 /* False when the stream has ended: a slow reader, or a token that was revoked. */
 static bool send(struct stream *s, struct str piece)
 {
+	struct arena *a = arena_new(512);
 	struct principal p;
+	bool revoked = s->rq->token.p && token_check(a, s->rq->token, &p) != 0;
 
-	if ((s->rq->token.p && token_check(s->rq->a, s->rq->token, &p)) || http_write(s->rq, piece) == ERR_LIMIT) {
-		stream_end(s);
-		return false;
-	}
-	return true;
+	arena_free(a);
+	if (!revoked && http_write(s->rq, piece) != ERR_LIMIT)
+		return true;
+	stream_end(s);
+	return false;
 }
 
 static bool send_event(struct stream *s, const char *name, uint64_t gid, json_t *data)
@@ -303,6 +305,13 @@ static void events(struct http_request *rq)
 void api_events_init(void)
 {
 	event_observe((1u << EVENT_KINDS) - 1, on_event);
+}
+
+void api_events_stop(void)
+{
+	if (streams.next)
+		list_each_safe (s, &streams, struct stream, of_worker)
+			stream_end(s);
 }
 
 const struct route event_routes[] = {

@@ -3,3 +3,5 @@
 
 /* Registers the observer; main, before the workers start, once. */
 void api_events_init(void);
+/* Ends this worker's streams: the process stops. Worker. */
+void api_events_stop(void);

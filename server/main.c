@@ -295,6 +295,7 @@ static void drain_worker(void *data)
 {
 	(void)data;
 	session_each(save_session, NULL);
+	api_events_stop();
 	stream_shutdown_all();
 }
 
