@@ -60,6 +60,7 @@ static void stream_end(struct stream *s)
 	struct http_request *rq = s->rq;
 
 	stream_free(s);
+	rq->keep_alive = false;
 	http_end(rq);
 }
 
