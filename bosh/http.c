@@ -490,6 +490,9 @@ void http_next(struct http_conn *h)
 	if (h->held)
 		conn_resume(h->conn);
 	h->held = false;
+	if (h->body_paused) /* answered without the sink's resuming: the body was whole already */
+		conn_resume(h->conn);
+	h->body_paused = false;
 }
 
 void http_body_pause(struct http_request *rq)
