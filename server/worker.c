@@ -20,6 +20,7 @@
 #include "server/xmpp/content.h"
 #include "server/xmpp/handlers.h"
 #include "server/xmpp/inbox.h"
+#include "server/xmpp/mds.h"
 #include "server/xmpp/muc.h"
 #include "server/xmpp/muc_mention.h"
 #include "server/xmpp/muc_watch.h"
@@ -105,6 +106,7 @@ void modules_init(void)
 	handlers_init();
 	content_init();
 	inbox_init();
+	mds_init();
 	account_set_listener(on_account_changed);
 	org_init();
 	presence_init();

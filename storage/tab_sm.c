@@ -24,8 +24,9 @@ void sm_put(struct txn *t, struct str id, const struct sm_rec *r)
 	recw_u64(&w, r->credentials_epoch);
 	recw_str(&w, r->full_jid);
 	recw_u64(&w, r->expires_ms);
-	recw_u64(&w,
-		 (r->carbons ? 1u : 0) | (r->is_admin ? 2u : 0) | (r->wants_roster ? 4u : 0) | (r->available ? 8u : 0));
+	recw_u64(&w, (r->carbons ? 1u : 0) | (r->is_admin ? 2u : 0) | (r->wants_roster ? 4u : 0) |
+			     (r->available ? 8u : 0) | (r->wants_blocklist ? 16u : 0) | (r->inbox ? 32u : 0) |
+			     (r->follows ? 64u : 0));
 	recw_u64(&w, (uint64_t)(r->priority + 128));
 	recw_str(&w, r->presence);
 	txn_put(t, TAB_SM, sm_key(&k, id, 0), recw_finish(&w), 0);
@@ -82,6 +83,9 @@ static int read_state(struct str value, struct sm_rec *out)
 	out->is_admin = flags & 2;
 	out->wants_roster = flags & 4;
 	out->available = flags & 8;
+	out->wants_blocklist = flags & 16;
+	out->inbox = flags & 32;
+	out->follows = flags & 64;
 	out->priority = (int8_t)((int)(recr_u64(&r) & 0xff) - 128);
 	out->presence = recr_str(&r);
 	return r.err;

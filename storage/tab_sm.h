@@ -14,7 +14,7 @@ struct sm_rec {
 	uint32_t account, credentials_epoch;
 	struct str full_jid;
 	uint64_t expires_ms;      /* wall clock; pushed on by the counters */
-	bool carbons, is_admin, wants_roster;
+	bool carbons, is_admin, wants_roster, wants_blocklist, inbox, follows;
 	struct str presence;      /* printed payload of the last available presence */
 	int8_t priority;
 	bool available;

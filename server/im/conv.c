@@ -1,7 +1,9 @@
 /* Conversations between two accounts: the id is made of both account ids, counters are read off the log (design idea 1). */
 #include "server/im/conv.h"
 #include "base/mem.h"
+#include "server/im/event.h"
 #include "server/im/im.h"
+#include "server/im/inbox.h"
 #include "storage/tab_chat.h"
 
 uint64_t conv_private(uint32_t a, uint32_t b)
@@ -84,6 +86,7 @@ struct read_op {
 	struct write_op op;
 	uint32_t me;
 	uint64_t conv, gid;
+	uint64_t seq; /* result: moved to there; 0: it was there already */
 };
 
 static int apply_read(struct txn *t, struct write_op *op)
@@ -96,15 +99,22 @@ static int apply_read(struct txn *t, struct write_op *op)
 		return err;
 	if (m.conv != r->conv)
 		return ERR_CONFLICT;
-	cursor_set(t, r->me, r->conv, m.seq);
+	r->seq = inbox_apply_read(t, r->me, r->conv, m.seq) ? m.seq : 0;
 	return txn_error(t);
 }
 
 static void read_done(struct write_op *op, int err, unsigned worker)
 {
-	(void)op;
-	(void)err;
+	struct read_op *r = (struct read_op *)op;
+
 	(void)worker;
+	if (!err && r->seq)
+		event_post(&(struct event){ .kind = EVENT_READ,
+					    .conv = r->conv,
+					    .gid = r->gid,
+					    .seq = r->seq,
+					    .account = r->me,
+					    .author = r->me });
 }
 
 static void read_free(struct write_op *op)

@@ -26,5 +26,5 @@ void conv_count(struct txn *t, uint64_t conv, uint32_t me, uint64_t read, uint64
 uint64_t conv_floor(struct txn *t, uint64_t conv, uint32_t me);
 /* Unread of account me: counting entries after the read cursor and after my own last message, at most max. */
 uint64_t conv_unread(struct txn *t, uint64_t conv, uint32_t me, uint64_t max);
-/* Moves my read cursor to the message (forward only), then calls the observer on success. Any worker. */
+/* Moves my read cursor to the message (forward only; ignored when it is not of that conversation). Tells EVENT_READ when it moved. Any worker. */
 void conv_mark_read(uint32_t me, uint64_t conv, uint64_t gid);

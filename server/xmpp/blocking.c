@@ -6,6 +6,7 @@
 #include "server/im/presence.h"
 #include "server/net/limits.h"
 #include "server/xmpp/request.h"
+#include "server/xmpp/session_xmpp.h"
 #include "storage/tab_block.h"
 
 struct listing {
@@ -28,7 +29,10 @@ static void blocklist(struct request *rq)
 
 	block_each(t, rq->session->user->id, add_item, &l);
 	txn_commit(t);
-	rq->session->wants_blocklist = true;
+	if (!rq->session->wants_blocklist) {
+		rq->session->wants_blocklist = true;
+		sm_state_changed(rq->xs);
+	}
 	reply_result(rq, l.list);
 }
 

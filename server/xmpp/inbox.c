@@ -34,14 +34,11 @@ static struct str address(struct arena *a, struct txn *t, struct str domain, con
 	return person_address(a, t, d->peer);
 }
 
-/* The conversation of the session's person that an address names; 0: none. */
-static uint64_t conv_of(struct request *rq, struct txn *t, struct str text)
+uint64_t inbox_conv(struct arena *a, struct txn *t, uint32_t me, struct str domain, struct str text)
 {
-	struct str domain = jid_domain(&rq->session->jid);
-	uint32_t me = rq->session->user->id;
 	struct jid j;
 
-	if (!text.n || jid_parse(rq->a, text, &j))
+	if (!text.n || jid_parse(a, text, &j))
 		return 0;
 	struct str host = jid_domain(&j);
 	if (im_is_our_domain(host)) {
@@ -49,10 +46,15 @@ static uint64_t conv_of(struct request *rq, struct txn *t, struct str text)
 		uint32_t peer = j.local_n ? peer_get(&bare)->archived : 0;
 		return peer ? conv_private(me, peer) : 0;
 	}
-	if (!j.local_n && str_eq(host, arena_cat(rq->a, STR("notify."), domain, STR_NONE)))
+	if (!j.local_n && str_eq(host, arena_cat(a, STR("notify."), domain, STR_NONE)))
 		return conv_notify(me);
 	uint64_t number = j.local_n && str_ends(host, domain) ? chat_resolve(t, domain, jid_local(&j)) : 0;
 	return number ? conv_chat(number) : 0;
+}
+
+static uint64_t conv_of(struct request *rq, struct txn *t, struct str text)
+{
+	return inbox_conv(rq->a, t, rq->session->user->id, jid_domain(&rq->session->jid), text);
 }
 
 /* ---- printing ---- */
@@ -365,6 +367,7 @@ void inbox_subscribe(struct session *s, bool follow)
 static void subscribe(struct request *rq)
 {
 	inbox_subscribe(rq->session, is_true(node_attr(rq->child, "follow")));
+	sm_state_changed(rq->xs);
 	reply_result(rq, NULL);
 }
 
@@ -373,6 +376,7 @@ static void unsubscribe(struct request *rq)
 	rq->session->inbox = false;
 	if (rq->session->follows)
 		room_follow(rq->session, false);
+	sm_state_changed(rq->xs);
 	reply_result(rq, NULL);
 }
 

@@ -7,13 +7,13 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/random.h"
-#include "server/im/conv.h"
+#include "server/im/event.h"
 #include "server/im/im.h"
-#include "server/im/opaque.h"
-#include "server/im/peer.h"
+#include "server/im/inbox.h"
 #include "server/net/limits.h"
 #include "server/xmpp/avatar.h"
 #include "server/xmpp/bookmarks.h"
+#include "server/xmpp/mds.h"
 #include "server/xmpp/reply.h"
 #include "xml/print.h"
 #include <string.h>
@@ -27,14 +27,14 @@ struct pep_op {
 	uint32_t account;
 	struct jid owner; /* bare */
 	struct str node, id, publisher, payload;
-	struct pep_config config;    /* defaults with what the request said */
-	struct node *stanza_payload; /* publish: the item's element, for MDS */
-	bool notify;		     /* retract: asked for it */
+	struct pep_config config; /* defaults with what the request said */
+	uint64_t conv, seq;	  /* XEP-0490: the dialog that was read up to there; 0: none */
+	bool notify;		  /* retract: asked for it */
 	int (*change)(struct txn *t, struct pep_op *p);
 	void (*after)(struct pep_op *p);
 	struct node *answer;
 	/* results */
-	bool unfit, tell, payloads;
+	bool unfit, tell, payloads, read;
 	enum pep_access access;
 };
 
@@ -197,34 +197,21 @@ static int change_publish(struct txn *t, struct pep_op *p)
 	if (p->unfit)
 		return ERR_CONFLICT;
 	remember(p, &c);
+	p->read = p->conv && inbox_apply_read(t, p->account, p->conv, p->seq);
 	if (!pep_config_is(&c, PEP_PERSIST))
 		return txn_error(t);
 	return pep_item_put(t, &node, &item, pep_config_max_items(&c), limits()->pep_bytes);
 }
 
-/* XEP-0490: the item's name is the conversation, its content how far it was read. */
-static void displayed_elsewhere(struct pep_op *p)
-{
-	struct node *sid = p->stanza_payload ? node_child(p->stanza_payload, A_stanza_id, NS_SID) : NULL;
-	struct jid contact;
-	uint64_t gid;
-	uint32_t id;
-
-	if (!sid || jid_parse(p->a, p->id, &contact) || !im_is_our_domain(jid_domain(&contact)) || !contact.local_n ||
-	    !jid_is_bare(&contact))
-		return;
-	if (!str_eq(node_attr(sid, "by"), p->owner.full) || opaque_parse(node_attr(sid, "id"), &gid))
-		return;
-	id = peer_get(&contact)->archived;
-	if (id)
-		conv_mark_read(p->account, conv_private(p->account, id), gid);
-}
-
 static void after_publish(struct pep_op *p)
 {
 	tell(p, PEP_EVENT_ITEM);
-	if (str_eq_c(p->node, "urn:xmpp:mds:displayed:0"))
-		displayed_elsewhere(p);
+	if (p->read)
+		event_tell(&(struct event){ .kind = EVENT_READ,
+					    .conv = p->conv,
+					    .seq = p->seq,
+					    .account = p->account,
+					    .author = p->account });
 }
 
 static struct str print_payload(struct arena *a, const struct node *n)
@@ -289,8 +276,9 @@ void pep_publish(struct request *rq, struct node *publish)
 	struct pep_op *p = op_new(rq, node, change_publish, after_publish);
 	random_token(token);
 	p->id = arena_str(p->a, node_attr(item, "id").n ? node_attr(item, "id") : str_c(token));
-	p->stanza_payload = node_copy(p->a, node_first(item));
-	p->payload = print_payload(p->a, p->stanza_payload);
+	p->payload = print_payload(p->a, node_first(item));
+	if (str_eq_c(p->node, MDS_NODE))
+		p->conv = mds_target(p->a, p->account, &p->owner, p->id, node_first(item), &p->seq);
 	p->answer = publish_answer(p->a, p->node, p->id);
 	if (read_options(rq, p, node_child(rq->child, A_publish_options, NS_PUBSUB)))
 		submit(rq, p);

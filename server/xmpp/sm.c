@@ -13,6 +13,7 @@
 #include "server/im/inflight.h"
 #include "server/im/presence.h"
 #include "server/net/limits.h"
+#include "server/xmpp/inbox.h"
 #include "server/xmpp/caps.h"
 #include "server/xmpp/login.h"
 #include "server/xmpp/reply.h"
@@ -332,6 +333,9 @@ static void save_state(const struct xsession *xs, struct str queue)
 		.carbons = s->carbons,
 		.is_admin = s->user->is_admin,
 		.wants_roster = s->wants_roster,
+		.wants_blocklist = s->wants_blocklist,
+		.inbox = s->inbox,
+		.follows = s->follows,
 		.available = s->available,
 		.priority = s->priority,
 		.presence = chunk_str(s->presence),
@@ -438,6 +442,9 @@ static void restore_fields(struct xsession *xs, struct str id, const struct sm_r
 	xs->out_acked = xs->out_count = h;
 	xs->s.carbons = r->carbons;
 	xs->s.wants_roster = r->wants_roster;
+	xs->s.wants_blocklist = r->wants_blocklist;
+	if (r->inbox)
+		inbox_subscribe(&xs->s, r->follows);
 	xs->s.detached = true;
 	xs->expire.fire = resume_time_over;
 	loop_timer(loop_self(), &xs->expire, limits()->sm_resume_ms);

@@ -27,18 +27,22 @@ BOTH(sm_round_trip)
 	struct txn *t = txn_write(s);
 
 	is_int(sm_get(t, STR(ID1), &got, &gc, &queue), ERR_NOT_FOUND);
-	for (unsigned flags = 0; flags < 16; flags++)
+	for (unsigned flags = 0; flags < 128; flags++)
 		for (size_t p = 0; p < sizeof(priorities); p++) {
 			r.carbons = flags & 1;
 			r.is_admin = flags & 2;
 			r.wants_roster = flags & 4;
 			r.available = flags & 8;
+			r.wants_blocklist = flags & 16;
+			r.inbox = flags & 32;
+			r.follows = flags & 64;
 			r.priority = priorities[p];
 			sm_put(t, STR(ID1), &r);
 			is_int(sm_get(t, STR(ID1), &got, &gc, NULL), 0);
 			ok(got.carbons == r.carbons && got.is_admin == r.is_admin &&
 				   got.wants_roster == r.wants_roster && got.available == r.available &&
-				   got.priority == r.priority,
+				   got.wants_blocklist == r.wants_blocklist && got.inbox == r.inbox &&
+				   got.follows == r.follows && got.priority == r.priority,
 			   "flags %u priority %d", flags, r.priority);
 		}
 	is_int(gc.in, 0);
