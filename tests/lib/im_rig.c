@@ -10,6 +10,8 @@
 #include <time.h>
 
 enum { HELPERS = 2 };
+/* Of rig_settle(); lives as long as the workers: the last to leave it may still be on its way out when the others are done. */
+static pthread_barrier_t halt_barrier;
 static const char *const domains[] = { "example.org", "other.example" };
 
 struct run {
@@ -84,6 +86,7 @@ void rig_start(unsigned workers, const char *dir)
 	assert(!err);
 	err = threads_start(NULL, NULL);
 	assert(!err);
+	pthread_barrier_init(&halt_barrier, NULL, workers + 1);
 }
 
 void rig_stop(void)
@@ -92,6 +95,7 @@ void rig_stop(void)
 	helpers_stop();
 	im_writer_stop();
 	threads_stop();
+	pthread_barrier_destroy(&halt_barrier);
 	store_close(im.store);
 	im.store = NULL;
 }
@@ -246,20 +250,17 @@ static bool is_quiet(void)
 {
 	unsigned n = threads_count();
 	struct halt h[WORKERS_MAX] = { 0 };
-	pthread_barrier_t barrier;
 
-	pthread_barrier_init(&barrier, NULL, n + 1);
 	for (unsigned i = 0; i < n; i++) {
-		h[i].barrier = &barrier;
+		h[i].barrier = &halt_barrier;
 		rig_run(i, halt_soon, &h[i]);
 	}
-	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&halt_barrier);
 	bool quiet = helpers_idle() && writer_idle(im.writer);
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);
+	pthread_barrier_wait(&halt_barrier);
+	pthread_barrier_wait(&halt_barrier);
 	for (unsigned i = 0; i < n; i++)
 		quiet = quiet && !h[i].has_work;
-	pthread_barrier_destroy(&barrier);
 	return quiet;
 }
 

@@ -17,6 +17,11 @@ def plain_build():
     raise Skip("no vestnikd without sanitizers (BUILD_PLAIN)")
 
 
+def plain_vestnikd():
+    """Its daemon."""
+    return os.path.join(plain_build(), "vestnikd")
+
+
 def shim(name, folder):
     """Compiles tests/lib/NAME.c into a library for LD_PRELOAD; its path."""
     out = os.path.join(folder, name + ".so")
@@ -27,7 +32,7 @@ def shim(name, folder):
 
 def make_plain(**kw):
     """A server object that runs the plain daemon."""
-    daemon = os.path.join(plain_build(), "vestnikd")
+    daemon = plain_vestnikd()
     srv = servers.make("vestnik", **kw)
     srv.command = lambda: [daemon, "-c", srv.conf]
     return srv

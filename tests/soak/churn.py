@@ -10,7 +10,7 @@ import urllib.request
 import client
 import server as servers
 from client import NS_SM, Client
-from faults import plain_vestnikd
+from plain import plain_vestnikd
 
 DOMAIN = "churn.test"
 PEOPLE = 12

@@ -11,7 +11,7 @@ import urllib.request
 
 import server as servers
 from client import Client
-from faults import plain_vestnikd
+from plain import plain_vestnikd
 from ledger import World
 
 RESTING, RESTING_BYTES = 20, 200000

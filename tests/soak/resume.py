@@ -3,7 +3,7 @@ lost or doubled."""
 import resource
 
 import server as servers
-from faults import plain_vestnikd
+from plain import plain_vestnikd
 from slim import Crowd
 
 GROUP = 10

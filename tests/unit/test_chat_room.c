@@ -152,12 +152,11 @@ static void seam_here(void *arg)
 {
 	struct seam *s = arg;
 
-	chat_post(&s->m, NULL, on_answer, NULL);
-	struct txn *t;
-	uint64_t last = 0, before;
-	t = im_read();
-	before = conv_last_seq(t, conv_chat(chat));
+	struct txn *t = im_read();
+	uint64_t before = conv_last_seq(t, conv_chat(chat)), last = 0;
+
 	txn_commit(t);
+	chat_post(&s->m, NULL, on_answer, NULL);
 	while (last <= before) { /* until the writer has committed; done() waits for this step to end */
 		t = im_read();
 		last = conv_last_seq(t, conv_chat(chat));
