@@ -18,9 +18,9 @@ struct call {
 	const char *socket;
 	bool json;
 	int argc;
-	char **argv;	      /* words after the verb */
-	const char *password; /* --password P */
-	const char *domain;   /* --domain D: default the first of the server */
+	char **argv;			 /* words after the verb */
+	const char *password;		 /* --password P */
+	const char *domain;		 /* --domain D: default the first of the server */
 	const char *name, *scope, *days; /* --name N --scope S --days N: of a token */
 	bool dry_run, admin, force, disable_missing;
 };

@@ -351,5 +351,7 @@ static void content_read(struct arena *a, struct str payload, struct content *ou
 
 void content_init(void)
 {
-	content_codec = (struct content_codec){ .print = content_print, .read = content_read, .print_state = content_print_state };
+	content_codec = (struct content_codec){ .print = content_print,
+						.read = content_read,
+						.print_state = content_print_state };
 }
