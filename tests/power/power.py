@@ -10,7 +10,6 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "crash"))
-from client import Client  # noqa: E402
 from ledger import TRANSPORTS, Talker, World  # noqa: E402
 
 
@@ -62,7 +61,7 @@ class Storer(threading.Thread):
     def run(self):
         w = self.world
         try:
-            c = Client(w.port(), w.domain, self.name, "pw-" + self.name, "store")
+            c = w.client(self.name, "store")
             c.login("PLAIN")
             while not w.quiet.is_set():
                 n = self.stored + 1

@@ -10,7 +10,6 @@ import threading
 import urllib.request
 
 import server as servers
-from client import Client
 from plain import plain_vestnikd
 from ledger import World
 
@@ -37,7 +36,7 @@ class Overwriter(threading.Thread):
     def run(self):
         rng = random.Random("%s %s" % (self.world.seed, self.name))
         try:
-            c = Client(self.world.port(), self.world.domain, self.name, "pw-" + self.name, "store")
+            c = self.world.client(self.name, "store")
             c.login("PLAIN")
             for i in range(RESTING):
                 self.put(c, ELEMENTS + i, RESTING_BYTES)
