@@ -265,9 +265,13 @@ static bool read_new(struct http_request *rq, const json_t *in, struct chat_new 
 static void chat_make(struct http_request *rq)
 {
 	json_t *in = api_body(rq);
-	struct chat_new n = { .by = *rq->who, .domain = rq->who->domain };
+	struct chat_new n = { .open = false };
 
-	if (in && read_new(rq, in, &n))
+	if (!in)
+		return; /* answered, and rq is gone */
+	n.by = *rq->who;
+	n.domain = rq->who->domain;
+	if (read_new(rq, in, &n))
 		chat_create(&n, created, rq);
 }
 

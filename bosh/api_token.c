@@ -69,9 +69,12 @@ static void issued(void *ctx, int err, struct str text, struct str id, uint64_t 
 static void token_add(struct http_request *rq)
 {
 	json_t *in = api_body(rq);
-	struct token_new n = { .by = *rq->who };
+	struct token_new n = { .life_ms = 0 };
 
-	if (!in || !api_domain(rq, api_text(rq, in, "domain"), &n.domain))
+	if (!in)
+		return; /* answered, and rq is gone */
+	n.by = *rq->who;
+	if (!api_domain(rq, api_text(rq, in, "domain"), &n.domain))
 		return;
 	n.name = api_text(rq, in, "name");
 	n.life_ms = (uint64_t)(api_int(in, "days", 0) > 0 ? api_int(in, "days", 0) : 0) * 86400000u;
