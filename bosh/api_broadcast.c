@@ -15,7 +15,7 @@ struct broadcast {
 	uint32_t *accounts;
 	size_t n, next, under_way, sent, failed;
 	bool starting; /* an outcome may come before the call returns */
-	bool says; /* a message, not a notification */
+	bool says;     /* a message, not a notification */
 	struct notify_new notice;
 	struct say say;
 	struct str uuid;
