@@ -10,10 +10,10 @@ struct conn {
 	void *user;
 	struct buf out, given; /* given: input that was handed back or came while paused */
 	struct deferred turn;
-	uint64_t id, tx;
+	uint64_t id, tx, confirmed; /* confirmed: of tx, when muted */
 	unsigned pauses;
 	int err;
-	bool closing, closed;
+	bool closing, closed, muted;
 };
 static struct conn *last;
 static uint64_t ids;
@@ -96,6 +96,12 @@ void fake_conn_free(struct conn *c)
 	mem_free(c);
 }
 
+void fake_conn_mute(struct conn *c)
+{
+	c->muted = true;
+	c->confirmed = c->tx;
+}
+
 int conn_write(struct conn *c, struct str s)
 {
 	if (c->closing)
@@ -155,7 +161,7 @@ uint64_t conn_tx_total(const struct conn *c)
 }
 uint64_t conn_tx_confirmed(struct conn *c)
 {
-	return c->tx;
+	return c->muted ? c->confirmed : c->tx;
 }
 void conn_pause(struct conn *c)
 {

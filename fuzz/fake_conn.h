@@ -1,4 +1,4 @@
-/* Connections without a network for fuzzers: all of server/net/conn.h, bytes in by fake_conn_feed, bytes out collected.
+/* Connections without a network for fuzzers and tests: all of server/net/conn.h, bytes in by fake_conn_feed, bytes out collected.
  * Linked before libnet.a, so that conn.c stays out. On the worker that called conn_new. */
 #pragma once
 #include "server/net/conn.h"
@@ -14,3 +14,5 @@ void fake_conn_forget(struct conn *c);
 void fake_conn_hang_up(struct conn *c);
 bool fake_conn_is_closed(const struct conn *c);
 void fake_conn_free(struct conn *c);
+/* From now on the peer's TCP confirms nothing more (conn_tx_confirmed). */
+void fake_conn_mute(struct conn *c);

@@ -346,6 +346,7 @@ void xsession_stream_gone(struct xsession *xs, bool clean)
 		xsession_close(xs);
 		return;
 	}
+	sm_drop_uncounted(xs);
 	xs->s.detached = true;
 	xs->request_sent = xs->ack_wanted = false;
 	for (struct unacked *u = xs->out.first; u; u = u->next)

@@ -47,6 +47,8 @@ struct xsession {
 	uint32_t in_saved;         /* durable: what <a/> may say */
 	uint32_t in_submitted;     /* on its way to the store */
 	uint32_t out_count, out_acked;
+	uint32_t uncounted;        /* the oldest of `out`: sent before <enable/>, TCP had not confirmed them */
+	unsigned resumes;          /* <resume/>s that wait for their commit: the input of `stream` is held meanwhile */
 	bool ack_wanted;           /* <r/> waits for pendings or a commit */
 	bool request_sent;         /* our <r/> is not answered yet */
 	struct timer expire;
@@ -106,6 +108,7 @@ void sm_pending_done(struct xsession *xs);                 /* an answer was give
 void sm_checkpoint_for(struct xsession *xs, uint32_t number, struct sm_checkpoint *out);
 void sm_saved(struct xsession *xs, uint32_t number);       /* the commit with this checkpoint is done */
 void sm_not_saved(struct xsession *xs, uint32_t number);   /* that commit failed: it is tried again while <r/> waits (row D06) */
+void sm_drop_uncounted(struct xsession *xs);               /* what was sent before <enable/> waits to be handed out again */
 void sm_detach(struct xsession *xs);                       /* starts the time for resuming */
 void sm_state_changed(struct xsession *xs);                /* presence, carbons, roster: a crash must not lose them (row D17) */
 void sm_credentials_changed(struct xsession *xs);          /* a password change that this session outlives: its state belongs to the new epoch */

@@ -180,7 +180,7 @@ static void no_answer(struct timer *t)
 
 void sm_request(struct xsession *xs)
 {
-	if (!xs->sm || !xs->stream || xs->request_sent || xs->out_count == xs->out_acked)
+	if (!xs->sm || !xs->stream || xs->request_sent || (xs->out_count == xs->out_acked && !xs->uncounted))
 		return;
 	xs->request_sent = true;
 	xs->expire.fire = no_answer;
@@ -205,6 +205,9 @@ static bool take_h_number(struct stream *st, struct xsession *xs, uint32_t h)
 		stream_end(st);
 		return false;
 	}
+	/* An answer to our <r/>, or to anything behind <enabled/>: what went out before was read. */
+	for (; xs->uncounted && (xs->request_sent || fresh); xs->uncounted--)
+		xsession_pop(xs, true);
 	while (fresh-- && xs->out.first) {
 		xsession_pop(xs, true);
 		xs->out_acked++;
@@ -252,7 +255,7 @@ void sm_element(struct stream *st, struct node *n)
 		xs->request_sent = false;
 		loop_timer_cancel(loop_self(), &xs->expire);
 		st->ping_sent_ms = 0;
-		if (xs->out_count != xs->out_acked)
+		if (xs->out_count != xs->out_acked || xs->uncounted)
 			loop_defer(loop_self(), &st->turn);
 	}
 }
@@ -363,10 +366,12 @@ struct node *sm_enable(struct xsession *xs, bool want_resume, struct arena *a)
 	struct node *e = node_new(a, A_enabled, NS_SM3);
 	char token[RANDOM_TOKEN];
 
+	xsession_confirm(xs);
 	xs->sm = true;
 	loop_timer_cancel(loop_self(), &xs->expire); /* TCP is not asked any more */
-	while (xs->out.first)
-		xsession_pop(xs, true);
+	xs->uncounted = (uint32_t)xs->out.n;	     /* what it has not confirmed waits for an <a/> (promise P4) */
+	if (xs->uncounted && xs->stream)
+		loop_defer(loop_self(), &xs->stream->turn);
 	if (!want_resume || !limits()->sm_resume_ms)
 		return e;
 	random_token(token);
@@ -388,6 +393,12 @@ static void resume_time_over(struct timer *t)
 
 	log_info("session.expired", LS("jid", xs->s.jid.full));
 	xsession_close(xs);
+}
+
+void sm_drop_uncounted(struct xsession *xs)
+{
+	for (; xs->uncounted; xs->uncounted--)
+		xsession_pop(xs, false);
 }
 
 void sm_detach(struct xsession *xs)
@@ -524,9 +535,11 @@ static void attach(struct stream *st, struct xsession *xs)
 {
 	if (xs->stream) { /* the old connection is dead, we had not noticed */
 		struct stream *old = xs->stream;
+		sm_drop_uncounted(xs);
 		old->xs = NULL;
 		xs->stream = NULL;
 		stream_error(old, "conflict", "The session was resumed by another connection");
+		old->carrier->hold(old, false); /* closing: nothing is handled any more */
 	} else {
 		for (struct unacked *u = xs->out.first; u; u = u->next)
 			if (u->gid)
@@ -539,6 +552,25 @@ static void attach(struct stream *st, struct xsession *xs)
 	loop_timer_cancel(loop_self(), &xs->expire);
 }
 
+/* While a resumption waits for its commit the old connection is not read: its h is fixed, and the client sends again what is not in it. */
+static void resume_begins(struct xsession *xs)
+{
+	if (xs->resumes++ == 0 && xs->stream)
+		xs->stream->carrier->hold(xs->stream, true);
+}
+
+/* st: the stream that has the session now; NULL: it stays where it was, and that one goes on. */
+static void resume_ends(struct xsession *xs, struct stream *st)
+{
+	xs->resumes--;
+	if (st)
+		attach(st, xs);
+	if (st && xs->resumes)
+		st->carrier->hold(st, true);
+	else if (!st && !xs->resumes && xs->stream)
+		xs->stream->carrier->hold(xs->stream, false);
+}
+
 static void resume_committed(struct write_op *op, int err, unsigned worker)
 {
 	struct resume_wait *w = (struct resume_wait *)op;
@@ -547,10 +579,12 @@ static void resume_committed(struct write_op *op, int err, unsigned worker)
 	struct arena *a = stream_arena();
 
 	(void)worker;
-	if (!st)
-		return;
-	st->resume_wait = NULL;
-	if (st->phase == PHASE_CLOSED)
+	if (st)
+		st->resume_wait = NULL;
+	bool wanted = st && st->phase != PHASE_CLOSED;
+	if (s)
+		resume_ends((struct xsession *)s, wanted && !err ? st : NULL);
+	if (!wanted)
 		return;
 	if (err || !s) {
 		w->done(st, resume_failed(a, err && err != ERR_NOT_FOUND ? A_internal_server_error : A_item_not_found),
@@ -560,7 +594,6 @@ static void resume_committed(struct write_op *op, int err, unsigned worker)
 		return;
 	}
 	struct xsession *xs = (struct xsession *)s;
-	attach(st, xs);
 	sm_saved(xs, w->counters.in);
 	if (!take_h_number(st, xs, w->h))
 		return;
@@ -609,6 +642,7 @@ void sm_resume(struct stream *st, struct node *resume, sm_resumed_fn *done)
 	w->h = (uint32_t)h;
 	w->done = done;
 	st->resume_wait = w;
+	resume_begins(xs);
 	im_write(&w->op);
 }
 
@@ -632,6 +666,7 @@ void sm_save_for_shutdown(struct xsession *xs)
 {
 	if (!xs->resumable)
 		return;
+	sm_drop_uncounted(xs);
 	uint64_t *gids = mem_alloc(xs->out.n * sizeof *gids);
 	size_t n = 0;
 
