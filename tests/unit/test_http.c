@@ -11,6 +11,7 @@
 #include "tests/lib/net.h"
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 static int peer = -1;
 static struct buf got;
@@ -41,10 +42,72 @@ static void keep(struct http_request *rq)
 	kept = rq;
 }
 
+/* ---- a sink, an answer in pieces, a file ---- */
+
+static struct {
+	size_t taken, wrote;
+	unsigned gone, full;
+	struct http_request *paused;
+} seen;
+
+static void sink_start(struct http_request *rq)
+{
+	if (http_header_get(rq, "x-refuse").p)
+		http_answer(rq, 403, "text/plain", STR("[no]"), NULL);
+}
+static void sink_data(struct http_request *rq, struct str piece)
+{
+	seen.taken += piece.n;
+	if (str_find(piece, 'R') >= 0) {
+		http_answer(rq, 409, "text/plain", STR("[stop]"), NULL);
+	} else if (str_find(piece, 'P') >= 0) {
+		seen.paused = rq;
+		http_body_pause(rq);
+	}
+}
+static void count_gone(struct http_request *rq)
+{
+	(void)rq;
+	seen.gone++;
+}
+static const struct http_sink sink = { sink_start, sink_data, count_gone };
+
+#define FLOW_BYTES (4u << 20)
+static void flow_more(struct http_request *rq)
+{
+	static const char piece[1024] = { '.' };
+
+	while (seen.wrote < FLOW_BYTES) {
+		int err = http_write(rq, str_of(piece, sizeof piece));
+		seen.full += err == ERR_LIMIT;
+		if (err)
+			return;
+		seen.wrote += sizeof piece;
+	}
+	if (http_write(rq, STR("]")) == 0)
+		http_end(rq);
+}
+static const struct http_flow flow = { flow_more, count_gone };
+static void flow_begin(struct http_request *rq)
+{
+	http_begin(rq, 200, "text/plain", FLOW_BYTES + 1, NULL, &flow);
+}
+
+static void file(struct http_request *rq)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	ok(write(fd, "0]1]2]3]4]", 10) == 10, "a file");
+	http_answer_file(rq, &(struct http_file){ .fd = fd, .size = 10, .type = "text/plain", .etag = "\"e\"" });
+}
+
 static const struct route routes_a[] = {
 	{ "GET", "/open", ROUTE_OPEN, echo },
 	{ "POST", "/open", ROUTE_OPEN, echo },
 	{ "POST", "/post", ROUTE_OPEN, echo },
+	{ "POST", "/sink", ROUTE_OPEN, echo, 0, &sink },
+	{ "GET", "/flow", ROUTE_OPEN, flow_begin },
+	{ "GET", "/file", ROUTE_OPEN, file },
 	{ 0 },
 };
 static const struct route routes_b[] = {
@@ -54,7 +117,7 @@ static const struct route routes_b[] = {
 	{ 0 },
 };
 static const struct route *const routes[] = { routes_a, routes_b, NULL };
-static const struct http_listener tcp = { .handle = route_request },
+static const struct http_listener tcp = { .handle = route_request, .head = route_head },
 				  control = { .handle = route_request, .is_control = true };
 
 static unsigned answers(void)
@@ -214,7 +277,7 @@ static const struct {
 	/* routes */
 	{ "GET /none HTTP/1.1\r\n" H "\r\n", 1, false, "404 " },
 	{ "GET /open/ HTTP/1.1\r\n" H "\r\n", 1, false, "404 " },
-	{ "GET /file HTTP/1.1\r\n" H "\r\n", 1, false, "404 " },
+	{ "GET /fil HTTP/1.1\r\n" H "\r\n", 1, false, "404 " },
 	{ "GET /post HTTP/1.1\r\n" H "\r\n", 1, false, "405 " },
 	{ "DELETE /open HTTP/1.1\r\n" H "\r\n", 1, false, "405 " },
 	{ "GET /control HTTP/1.1\r\n" H "\r\n", 1, false, "403 " },
@@ -413,4 +476,124 @@ TEST(slow_heads_end)
 	is_cstr(summary(STR("GET /open HTTP/1.1\r\n" H "\r\n"), false, 1, true), "200[GET /open 0:] closed");
 	end();
 	limits_set(&former);
+}
+
+static bool took_two(void)
+{
+	return seen.taken == 2;
+}
+static bool is_paused(void)
+{
+	return seen.paused != NULL;
+}
+static bool is_full(void)
+{
+	return seen.full > 0;
+}
+#define SINK(n, more) "POST /sink HTTP/1.1\r\n" H more "Content-Length: " n "\r\n\r\n"
+
+TEST(a_sink_takes_and_refuses)
+{
+	static const struct {
+		const char *request, *want;
+		size_t taken;
+		bool closes;
+	} rows[] = {
+		{ SINK("5", "") "hello", "200[POST /sink 0:] ", 5, false },
+		{ SINK("5", "X-Refuse: 1\r\n") "hello", "403[no] closed", 0, true },
+		{ SINK("9", "") "Rest", "409[stop] closed", 4, true },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		memset(&seen, 0, sizeof seen);
+		begin(&tcp);
+		is_cstr(summary(str_c(rows[i].request), false, 1, rows[i].closes), rows[i].want);
+		is_int(seen.taken, rows[i].taken);
+		end();
+		is_int(seen.gone, 0); /* nothing after an answer */
+	}
+}
+
+TEST(a_sink_whose_client_goes)
+{
+	memset(&seen, 0, sizeof seen);
+	begin(&tcp);
+	send_all(STR(SINK("5", "") "he"));
+	ok(run_until(took_two, 20000), "a part came");
+	end();
+	is_int(seen.gone, 1);
+}
+
+TEST(a_sink_that_pauses)
+{
+	memset(&seen, 0, sizeof seen);
+	begin(&tcp);
+	send_all(STR(SINK("3", "") "P"));
+	ok(run_until(is_paused, 20000), "paused");
+	send_all(STR("ab"));
+	run_until(at_end, 20);
+	is_int(seen.taken, 1);
+	want = 1;
+	http_body_resume(seen.paused);
+	ok(run_until(enough, 20000), "answered after going on");
+	is_int(seen.taken, 3);
+	end();
+}
+
+TEST(an_answer_in_pieces)
+{
+	struct limits l = *limits(), former = l;
+
+	l.http_output_bytes = 65536;
+	limits_set(&l);
+	memset(&seen, 0, sizeof seen);
+	begin(&tcp);
+	ask_n(STR("GET /flow HTTP/1.1\r\n" H "\r\n"), false, 1);
+	ok(seen.full > 0, "it waited for the client");
+	ok(got.n > FLOW_BYTES && seen.wrote == FLOW_BYTES, "and came whole");
+	is_cstr(summary(STR("GET /open HTTP/1.1\r\n" H "\r\n"), false, 1, false), "200[GET /open 0:] ");
+	end();
+	is_int(seen.gone, 0);
+
+	memset(&seen, 0, sizeof seen);
+	begin(&tcp);
+	send_all(STR("GET /flow HTTP/1.1\r\n" H "\r\n"));
+	ok(run_until(is_full, 20000), "the client does not read");
+	end();
+	is_int(seen.gone, 1);
+	limits_set(&former);
+}
+
+TEST(files_ranges_and_tags)
+{
+	static const struct {
+		const char *lines, *status, *has, *body;
+	} rows[] = {
+		{ "", "200", "ETag: \"e\"\r\n", "0]1]2]3]4]" },
+		{ "Range: bytes=2-5\r\n", "206", "Content-Range: bytes 2-5/10\r\n", "1]2]" },
+		{ "Range: bytes=6-\r\n", "206", "Content-Range: bytes 6-9/10\r\n", "3]4]" },
+		{ "Range: bytes=-2\r\n", "206", "Content-Range: bytes 8-9/10\r\n", "4]" },
+		{ "Range: bytes=8-99\r\n", "206", "Content-Range: bytes 8-9/10\r\n", "4]" },
+		{ "Range: bytes=10-\r\n", "416", "Content-Range: bytes */10\r\n", NULL },
+		{ "Range: bytes=0-1,4-5\r\n", "200", "Content-Length: 10\r\n", "0]1]2]3]4]" },
+		{ "Range: bytes=5-2\r\n", "200", "Content-Length: 10\r\n", "0]1]2]3]4]" },
+		{ "Range: bytes=8-9\r\nIf-Range: \"e\"\r\n", "206", "Content-Length: 2\r\n", "4]" },
+		{ "Range: bytes=8-9\r\nIf-Range: \"x\"\r\n", "200", "Content-Length: 10\r\n", "0]1]2]3]4]" },
+		{ "If-None-Match: \"e\"\r\n", "304", "ETag: \"e\"\r\n", "" },
+		{ "If-None-Match: \"x\", W/\"e\"\r\n", "304", "ETag: \"e\"\r\n", "" },
+		{ "If-None-Match: *\r\n", "304", "ETag: \"e\"\r\n", "" },
+		{ "If-None-Match: \"x\"\r\n", "200", "Content-Length: 10\r\n", "0]1]2]3]4]" },
+	};
+	char request[300];
+
+	begin(&tcp);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		snprintf(request, sizeof request, "GET /file HTTP/1.1\r\n" H "%s\r\n", rows[i].lines);
+		const char *p = ask_n(str_c(request), false, 1), *body = strstr(p, "\r\n\r\n");
+		bool good = strncmp(p + 9, rows[i].status, 3) == 0 && strstr(p, rows[i].has) && body &&
+			    (!rows[i].body || strcmp(body + 4, rows[i].body) == 0);
+		if (!ok(good, "%.40s", rows[i].lines))
+			diag("%s", p);
+	}
+	end();
 }
