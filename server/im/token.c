@@ -34,6 +34,8 @@ int token_scopes_parse(struct str text, unsigned *out)
 	size_t from = 0;
 
 	*out = 0;
+	if (!text.n)
+		return ERR_SYNTAX;
 	for (size_t i = 0; i <= text.n; i++) {
 		if (i < text.n && text.p[i] != ' ' && text.p[i] != ',')
 			continue;
