@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include <assert.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 struct conn {
