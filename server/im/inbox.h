@@ -21,6 +21,7 @@ struct dialog {
 	uint64_t first_unread_gid;
 	uint32_t unread, mentions;   /* exact up to limits()->unread_max, then that */
 	unsigned flags;
+	bool gone;                   /* pushes only: the person is no member any more */
 };
 struct inbox_query {
 	uint32_t account;

@@ -13,6 +13,7 @@
 #include "server/im/peer.h"
 #include "server/im/person.h"
 #include "server/net/limits.h"
+#include "server/net/loop.h"
 #include "server/xmpp/inbox.h"
 #include "server/xmpp/reply.h"
 #include "server/xmpp/request.h"
@@ -120,6 +121,7 @@ static struct node *dialog_node(struct answer *an, const struct dialog *d)
 	set_flag(an->a, n, "muted", d->flags & DIALOG_MUTED);
 	set_flag(an->a, n, "marked", d->flags & DIALOG_MARKED);
 	set_flag(an->a, n, "hidden", d->flags & DIALOG_HIDDEN);
+	set_flag(an->a, n, "gone", d->gone);
 	add_title(an, n, d);
 	return n;
 }
@@ -380,56 +382,121 @@ static void unsubscribe(struct request *rq)
 	reply_result(rq, NULL);
 }
 
-static bool wants_pushes(const struct user *u)
+/* Changes wait for the end of the loop's turn, so that many of one dialog cost one question and one push. */
+struct due {
+	uint32_t account; /* 0: everybody here */
+	uint64_t conv;
+	bool gone; /* the person left or was removed */
+};
+static _Thread_local struct {
+	struct deferred turn;
+	struct due *v;
+	size_t n, room;
+} dues;
+
+static struct session *first_subscriber(const struct user *u)
 {
 	list_each (s, &u->sessions, struct session, of_user)
 		if (s->inbox)
-			return true;
-	return false;
+			return s;
+	return NULL;
 }
 
-static void push(struct user *u, uint64_t conv)
+/* What the person's devices are told; NULL: nothing, e.g. a chat that is not his. */
+static struct chunk *print_change(struct answer *an, const struct due *due)
 {
-	struct answer an = { .a = arena_new(2048), .t = im_read() };
-	struct chunk *payload = NULL;
 	struct dialog d;
 
-	list_each_safe (s, &u->sessions, struct session, of_user) {
-		if (!s->inbox)
-			continue;
-		an.s = s;
-		if (!payload && inbox_get(an.t, u->id, conv, &d))
-			break;
-		if (!payload)
-			payload = print_dialog(&an, &d);
-		session_send(s, &(struct outgoing){ .kind = STANZA_MESSAGE,
-						    .from = u->jid.full,
-						    .type = STR("headline"),
-						    .payload = payload });
-	}
-	txn_commit(an.t);
-	arena_free(an.a);
+	if (inbox_get(an->t, an->s->user->id, due->conv, &d) == 0)
+		return print_dialog(an, &d);
+	if (!due->gone)
+		return NULL;
+	d = (struct dialog){ .conv = due->conv, .chat = conv_chat_number(due->conv), .gone = true };
+	return print_dialog(an, &d);
+}
+
+static void push(struct user *u, struct txn *t, const struct due *due)
+{
+	struct answer an = { .s = first_subscriber(u), .a = arena_new(2048), .t = t };
+	struct chunk *payload = an.s ? print_change(&an, due) : NULL;
+
+	list_each_safe (s, &u->sessions, struct session, of_user)
+		if (payload && s->inbox)
+			session_send(s, &(struct outgoing){ .kind = STANZA_MESSAGE,
+							    .from = u->jid.full,
+							    .type = STR("headline"),
+							    .payload = payload });
 	chunk_unref(payload);
+	arena_free(an.a);
+}
+
+static bool concerns(const struct due *d, const struct user *u, uint64_t conv)
+{
+	return d->conv == conv && (!d->account || d->account == u->id);
+}
+
+/* The first of a dialog's changes stands for all of them. */
+static bool join_dues(const struct user *u, size_t first, struct due *out)
+{
+	*out = dues.v[first];
+	for (size_t i = 0; i < dues.n; i++) {
+		if (!concerns(&dues.v[i], u, out->conv))
+			continue;
+		if (i < first)
+			return false;
+		out->gone |= dues.v[i].gone;
+	}
+	return concerns(&dues.v[first], u, out->conv);
+}
+
+static void push_due(struct session *s, void *ctx)
+{
+	struct user *u = s->user;
+	struct due due;
+
+	if (!s->inbox || first_subscriber(u) != s)
+		return;
+	for (size_t i = 0; i < dues.n; i++)
+		if (join_dues(u, i, &due))
+			push(u, ctx, &due);
+}
+
+static void turn_ends(struct deferred *d)
+{
+	struct txn *t = im_read();
+
+	(void)d;
+	session_each(push_due, t);
+	txn_commit(t);
+	mem_free(dues.v);
+	dues.v = NULL;
+	dues.n = dues.room = 0;
 }
 
 /* Events of one person come on his home; those of a chat on every worker, which looks at its own people. */
 static void on_event(const struct event *e)
 {
-	size_t pos = 0;
-	struct str key;
-	void *v;
+	bool about_person = e->kind == EVENT_MEMBER || e->account;
+	struct due due = { about_person ? e->account : 0, e->conv, e->gone && e->kind == EVENT_MEMBER };
 
-	while (hash_next(home()->users, &pos, &key, &v)) {
-		struct user *u = v;
-		if ((!e->account || u->id == e->account) && wants_pushes(u))
-			push(u, e->conv);
+	for (size_t i = dues.n; i-- > 0;)
+		if (dues.v[i].conv == due.conv && dues.v[i].account == due.account) {
+			dues.v[i].gone = due.gone;
+			return;
+		}
+	if (dues.n == dues.room) {
+		dues.room = dues.room ? 2 * dues.room : 16;
+		dues.v = mem_realloc(dues.v, dues.room * sizeof *dues.v);
 	}
+	dues.v[dues.n++] = due;
+	dues.turn.run = turn_ends;
+	loop_defer(loop_self(), &dues.turn);
 }
 
 void inbox_init(void)
 {
 	event_observe(1u << EVENT_MESSAGE | 1u << EVENT_MESSAGE_CHANGED | 1u << EVENT_READ | 1u << EVENT_DIALOG |
-			      1u << EVENT_NOTIFY,
+			      1u << EVENT_CHAT | 1u << EVENT_MEMBER | 1u << EVENT_NOTIFY,
 		      on_event);
 }
 
