@@ -4,6 +4,7 @@
 #include "server/im/chat_colour.h"
 #include "server/im/chat_op.h"
 #include "server/im/conv.h"
+#include "server/im/im.h"
 #include "server/net/limits.h"
 #include <string.h>
 
@@ -52,6 +53,8 @@ static int may_create(const struct chat_op *o)
 
 	if (principal_has(&o->by, SCOPE_CHATS) && str_empty(n->message))
 		return 0;
+	if (o->by.kind == PRINCIPAL_USER && !o->by.is_admin && !im.people_make_chats)
+		return ERR_FORBIDDEN; /* chats.people_create */
 	return may_speak_as(&o->by, n->author);
 }
 

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "server/net/threads.h"
 
-struct im im;
+struct im im = { .people_make_chats = true };
 
 struct batch_mail {
 	struct mail mail;

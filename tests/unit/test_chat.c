@@ -64,6 +64,23 @@ TEST(names_and_pairs_are_unique)
 	txn_commit(t);
 }
 
+TEST(people_may_be_kept_from_making_chats)
+{
+	struct principal admin = person(A), service = { .kind = PRINCIPAL_SERVICE,
+							.account = id[A],
+							.scopes = SCOPE_CHATS,
+							.domain = STR("example.org"),
+							.name = STR("api:portal") };
+
+	admin.is_admin = true;
+	im.people_make_chats = false; /* chats.people_create no, whatever way the wish comes */
+	is_int(create((struct chat_new){ .title = STR("x") }), ERR_FORBIDDEN);
+	is_int(create((struct chat_new){ .title = STR("x"), .by = admin }), 0);
+	is_int(create((struct chat_new){ .title = STR("x"), .by = service }), 0);
+	im.people_make_chats = true;
+	is_int(create((struct chat_new){ .title = STR("x") }), 0);
+}
+
 TEST(colours)
 {
 	is_int(chat_colour_index(STR("RED")), 0);
