@@ -12,6 +12,21 @@ struct delivered {
 	uint64_t seq, written;
 };
 
+/* Cursors on their way to the store (as in inflight.c): who comes back before the commit starts from there, not from the older one in the table. */
+static _Thread_local struct idmap *in_writing;
+
+/* Account ids have 30 bits (docs/web-and-chats.md). */
+static uint64_t writing_key(uint32_t account, uint64_t number)
+{
+	return (uint64_t)account << 34 | number;
+}
+
+void room_delivered_thread_end(void)
+{
+	idmap_free(in_writing);
+	in_writing = NULL;
+}
+
 static void free_all(struct user *u)
 {
 	size_t pos = 0;
@@ -43,7 +58,10 @@ uint64_t room_delivered(struct user *u, struct txn *t, uint64_t number)
 	struct cursor_rec c;
 
 	cursor_load(t, u->id, conv_chat(number), &c);
-	return d && d->seq > c.delivered ? d->seq : c.delivered;
+	uint64_t newest = in_writing ? (uintptr_t)idmap_get(in_writing, writing_key(u->id, number)) : 0;
+	if (c.delivered > newest)
+		newest = c.delivered;
+	return d && d->seq > newest ? d->seq : newest;
 }
 
 /* ---- writing ---- */
@@ -75,9 +93,16 @@ static int apply_delivered(struct txn *t, struct write_op *op)
 
 static void delivered_done(struct write_op *op, int err, unsigned worker)
 {
-	(void)op;
-	(void)err; /* not written means that messages come twice (row D06) */
+	struct delivered_op *d = (struct delivered_op *)op;
+
 	(void)worker;
+	if (err)
+		return; /* remembered here (row D06); lost with the process it means messages that come twice */
+	for (size_t i = 0; i < d->n; i++) {
+		uint64_t key = writing_key(d->account, d->v[i].number);
+		if ((uintptr_t)idmap_get(in_writing, key) == d->v[i].seq)
+			idmap_del(in_writing, key);
+	}
 }
 
 static void delivered_free(struct write_op *op)
@@ -100,6 +125,9 @@ static void take(struct delivered_op *op, uint64_t number, struct delivered *d)
 		return;
 	op->v[op->n].number = number;
 	op->v[op->n++].seq = d->written = d->seq;
+	if (!in_writing)
+		in_writing = idmap_new();
+	idmap_put(in_writing, writing_key(op->account, number), (void *)(uintptr_t)d->seq);
 }
 
 static void submit(struct delivered_op *op)

@@ -344,8 +344,25 @@ static void end_seat(struct seat *seat, enum room_why why, uint32_t actor, struc
 		room_delivered_write(s->user, number);
 }
 
+/* What was written to a stream that lives arrives, so a session that comes back gets none of it again. */
+static void remember_left(struct session *s, uint64_t number, uint64_t seen)
+{
+	if (!s->left)
+		s->left = idmap_new();
+	idmap_put(s->left, number, (void *)(uintptr_t)seen);
+}
+
+uint64_t room_missed_after(const struct session *s, struct txn *t, uint64_t number)
+{
+	uint64_t left = s->left ? (uintptr_t)idmap_get(s->left, number) : 0,
+		 delivered = room_delivered(s->user, t, number);
+
+	return left > delivered ? left : delivered;
+}
+
 void room_leave(struct seat *seat, struct chunk *presence)
 {
+	remember_left(seat->s, seat->room->number, seat->seen);
 	end_seat(seat, ROOM_LEFT, 0, STR_NONE, presence, seat->s->follows);
 }
 
@@ -353,6 +370,8 @@ static void session_ends(struct session *s)
 {
 	while (!list_empty(&s->seats))
 		end_seat(list_entry(s->seats.next, struct seat, of_session), ROOM_LEFT, 0, STR_NONE, NULL, false);
+	idmap_free(s->left);
+	s->left = NULL;
 }
 
 /* The process ends: the other workers are not told. */
@@ -360,6 +379,8 @@ static void session_freed(struct session *s)
 {
 	while (!list_empty(&s->seats))
 		seat_free(list_entry(s->seats.next, struct seat, of_session));
+	idmap_free(s->left);
+	s->left = NULL;
 }
 
 /* ---- following ---- */
@@ -621,4 +642,5 @@ void room_thread_fini(void)
 	idmap_free(rooms);
 	rooms = NULL;
 	chat_names_thread_end();
+	room_delivered_thread_end();
 }

@@ -103,12 +103,16 @@ size_t room_history(struct seat *seat, struct txn *t, uint64_t after, uint64_t s
 void room_confirmed(struct user *u, uint64_t number, uint64_t seq);
 /* Up to where the person's sessions have got the chat: what memory and store know. */
 uint64_t room_delivered(struct user *u, struct txn *t, uint64_t number);
+/* Where history begins for a session that comes in: that, or up to where it was given the chat itself before it left, confirmed or not. */
+uint64_t room_missed_after(const struct session *s, struct txn *t, uint64_t number);
 /* Writes what has moved: of one chat; of all users of this worker (orderly stop). */
 void room_delivered_write(struct user *u, uint64_t number);
 void room_delivered_write_all(struct user *u);
 void room_flush(void);
 /* Writes and frees: the user is unloaded. */
 void room_delivered_forget(struct user *u);
+/* Frees per-thread state (thread end). */
+void room_delivered_thread_end(void);
 
 /* For done() of chat operations: membership of an account changed; the chat is gone. */
 void room_member_changed(uint64_t number, uint32_t account, enum chat_role role, uint32_t actor, struct str reason);

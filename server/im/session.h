@@ -59,6 +59,7 @@ struct session {
 	struct str caps_node_ver;     /* "node#ver" of its last presence (XEP-0115); owned; p == NULL: none */
 	bool follows;                 /* gets every message of every chat of its person (im/chat_room.h) */
 	struct list seats;            /* struct seat.of_session: chats it joined or follows */
+	struct idmap *left;          /* chat -> seq up to which it got a chat that it left; NULL: none. im/chat_room.c */
 	void *caps;                   /* xmpp/caps.c: which events its client wants */
 };
 

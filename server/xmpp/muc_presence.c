@@ -296,7 +296,7 @@ static void send_subject(struct arena *a, struct seat *seat, const struct chat_r
 
 static void send_history(struct entry *e, struct seat *seat, struct txn *t)
 {
-	uint64_t after = e->asks_history ? 0 : room_delivered(seat->s->user, t, e->number);
+	uint64_t after = e->asks_history ? 0 : room_missed_after(seat->s, t, e->number);
 
 	if (e->max)
 		room_history(seat, t, after, e->since_us, e->max);

@@ -37,10 +37,11 @@ class Person(slixmpp.ClientXMPP):
         await self.get_roster()
         self.send_presence()
 
-    async def wait_for(self, event):
+    def wait_for(self, event):
+        """Listens from now on; to be awaited later."""
         done = asyncio.get_event_loop().create_future()
         self.add_event_handler(event, lambda data: done.done() or done.set_result(data), disposable=True)
-        return await asyncio.wait_for(done, WAIT_S)
+        return asyncio.wait_for(done, WAIT_S)
 
     async def text(self):
         return (await asyncio.wait_for(self.arrived.get(), WAIT_S))["body"]
@@ -148,4 +149,5 @@ async def main():
     await asyncio.gather(anna.bye(), boris.bye())
 
 
-asyncio.get_event_loop().run_until_complete(asyncio.wait_for(main(), 100))
+if __name__ == "__main__":
+    asyncio.get_event_loop().run_until_complete(asyncio.wait_for(main(), 100))

@@ -228,6 +228,44 @@ TEST(delivered_cursor_is_written_when_the_last_session_leaves)
 	tap_got(clara), told(0), told(1);
 }
 
+/* The store as it was before the cursor is on its way: who comes back in that moment gets nothing twice. */
+static void unload_and_ask_here(void *arg)
+{
+	struct confirming *c = arg;
+	struct txn *t = im_read();
+
+	room_confirmed(c->t->s.user, chat, c->seq);
+	room_delivered_forget(c->t->s.user);
+	is_int(room_delivered(c->t->s.user, t, chat), c->seq);
+	txn_commit(t);
+}
+
+TEST(d03_a_cursor_on_its_way_to_the_store_is_known)
+{
+	struct confirming c = { clara, 6 };
+
+	rig_run(clara->worker, unload_and_ask_here, &c);
+	world_settle();
+	is_int(delivered(C), 6);
+}
+
+static void come_back_here(void *arg)
+{
+	struct tap *t = arg;
+	struct txn *txn = im_read();
+
+	is_int(room_missed_after(&t->s, txn, chat), conv_last_seq(txn, conv_chat(chat)));
+	txn_commit(txn);
+}
+
+TEST(d03_a_session_that_left_and_lives_gets_nothing_again)
+{
+	leave(clara);
+	rig_run(clara->worker, come_back_here, clara); /* though nothing was confirmed */
+	join(clara, "chat1@chats.example.org", false);
+	tap_got(clara), told(0), told(1);
+}
+
 TEST(roles_and_removal)
 {
 	is_int(set_role(A, chat, B, CHAT_MANAGER), 0);
