@@ -124,6 +124,8 @@ int conn_tls_start(struct conn *c, struct tls_context *tls)
 /* Maps a result that is not success. ERR_AGAIN when OpenSSL waits for the wire. */
 static int tls_error(struct conn *c, int ret)
 {
+	if (c->tls->failed)
+		return c->tls->failed;
 	switch (SSL_get_error(c->tls->ssl, ret)) {
 	case SSL_ERROR_WANT_READ: return ERR_AGAIN;
 	case SSL_ERROR_WANT_WRITE: c->blocked = true; return ERR_AGAIN;
@@ -131,6 +133,8 @@ static int tls_error(struct conn *c, int ret)
 	case SSL_ERROR_SYSCALL: return c->eof ? ERR_CLOSED : wire_error(c);
 	default: break;
 	}
+	c->tls->failed = c->eof ? ERR_CLOSED
+				: ERR_CRYPTO; /* told once only: later calls fail without a word and look like "wait" */
 	if (c->eof)
 		return ERR_CLOSED; /* without close_notify; the end of an XML stream is its end tag */
 	char text[160];

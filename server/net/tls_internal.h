@@ -13,6 +13,7 @@ struct tls_context {
 struct tls_session {
 	SSL *ssl;
 	struct tls_context *context; /* one reference */
+	int failed;                  /* the error after which OpenSSL goes no further */
 	bool has_exporter;           /* asked several times per login, and each answer costs microseconds */
 	uint8_t exporter[32];
 };
