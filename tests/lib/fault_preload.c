@@ -4,7 +4,7 @@
  *
  *   FAULT_PRELOAD="CALL:N:ERROR[:COUNT[:PATH]]"   several rules separated by commas
  *     CALL   write pwrite writev pwritev anywrite (those four) fdatasync fsync anysync open rename ftruncate accept
- *            getrandom malloc (with calloc and realloc)
+ *            getrandom malloc (with calloc and realloc) bigmalloc (of 16 KiB and more)
  *     N      the first pass that fails, from 1; only passes with a matching path count
  *     ERROR  EIO ENOSPC EDQUOT EINTR EAGAIN EMFILE ENFILE ENOMEM ENOSYS EROFS ECONNABORTED, or short: a write takes half
  *     COUNT  so many passes fail (default 1; 0: for ever)
@@ -31,10 +31,10 @@
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
-enum { RULES_MAX = 16, SHORT = -1, IOV_MOST = 1024 };
+enum { RULES_MAX = 16, SHORT = -1, IOV_MOST = 1024, BIG = 16384 };
 
-static const char *const call_names[] = { "write", "pwrite", "writev",	  "pwritev", "fdatasync", "fsync",
-					  "open",  "rename", "ftruncate", "accept",  "getrandom", "malloc" };
+static const char *const call_names[] = { "write",  "pwrite",	 "writev", "pwritev",	"fdatasync", "fsync",	 "open",
+					  "rename", "ftruncate", "accept", "getrandom", "malloc",    "bigmalloc" };
 enum call {
 	WRITE,
 	PWRITE,
@@ -48,6 +48,7 @@ enum call {
 	ACCEPT,
 	GETRANDOM,
 	MALLOC,
+	BIGMALLOC, /* of BIG bytes and more, like the buffer of a TLS record */
 	CALLS
 };
 
@@ -101,6 +102,8 @@ static unsigned calls_of(const char *name)
 		return 1u << WRITE | 1u << PWRITE | 1u << WRITEV | 1u << PWRITEV;
 	if (strcmp(name, "anysync") == 0)
 		return 1u << FDATASYNC | 1u << FSYNC;
+	if (strcmp(name, "malloc") == 0)
+		return 1u << MALLOC | 1u << BIGMALLOC;
 	for (int i = 0; i < CALLS; i++)
 		if (strcmp(name, call_names[i]) == 0)
 			return 1u << i;
@@ -369,7 +372,7 @@ extern void *__libc_realloc(void *p, size_t n);
 
 EXPORT void *malloc(size_t n)
 {
-	FAIL_OR_GO_ON(MALLOC, -1, NULL, NULL);
+	FAIL_OR_GO_ON(n < BIG ? MALLOC : BIGMALLOC, -1, NULL, NULL);
 	return __libc_malloc(n);
 }
 
