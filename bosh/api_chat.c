@@ -9,10 +9,7 @@
 #include "server/im/im.h"
 #include "server/net/limits.h"
 
-static const struct {
-	int err;
-	const char *text;
-} texts[] = {
+static const struct err_words in_words[] = {
 	{ ERR_NOT_FOUND, "There is no such chat or person, or it is closed to you" },
 	{ ERR_FORBIDDEN, "The role in this chat, or the token, does not allow that" },
 	{ ERR_SYNTAX, "A title, colour, alias or entity is not allowed: titles are not empty, colours have a name such "
@@ -27,11 +24,7 @@ static const struct {
 
 void api_chat_error(struct http_request *rq, int err)
 {
-	size_t i = 0;
-
-	while (texts[i].err && texts[i].err != err)
-		i++;
-	answer_err(rq, err, texts[i].text);
+	answer_err_words(rq, err, in_words);
 }
 
 int api_chat_look(struct http_request *rq, struct txn *t, uint64_t number, struct chat_rec *out,

@@ -14,23 +14,16 @@
 #include "server/im/say.h"
 #include "server/net/limits.h"
 
-static const struct {
-	int err;
-	const char *text;
-} texts[] = {
+static const struct err_words in_words[] = {
 	{ ERR_NOT_FOUND, "There is no such dialog or message, or it is closed to you" },
 	{ ERR_FORBIDDEN, "Not allowed: the token may not speak as that author, or the author may not do this here" },
-	{ ERR_SYNTAX, "There is nothing to say: give text, files or params" },
+	{ ERR_SYNTAX, "There is nothing to say: give text or params" },
 	{ 0, NULL },
 };
 
 static void answer_failure(struct http_request *rq, int err)
 {
-	size_t i = 0;
-
-	while (texts[i].err && texts[i].err != err)
-		i++;
-	answer_err(rq, err, texts[i].text);
+	answer_err_words(rq, err, in_words);
 }
 
 /* ---- pages ---- */

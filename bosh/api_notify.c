@@ -8,10 +8,7 @@
 #include "server/im/im.h"
 #include "server/net/limits.h"
 
-static const struct {
-	int err;
-	const char *text;
-} texts[] = {
+static const struct err_words in_words[] = {
 	{ ERR_NOT_FOUND, "There is no such notification or person" },
 	{ ERR_FORBIDDEN, "The token may not do this: others are notified by services with the scope system, people "
 			 "only from themselves" },
@@ -23,11 +20,7 @@ static const struct {
 
 static void answer_failure(struct http_request *rq, int err)
 {
-	size_t i = 0;
-
-	while (texts[i].err && texts[i].err != err)
-		i++;
-	answer_err(rq, err, texts[i].text);
+	answer_err_words(rq, err, in_words);
 }
 
 static const struct {

@@ -44,10 +44,7 @@ static void user_list(struct http_request *rq)
 	buf_clear(&l.b);
 }
 
-static const struct {
-	int err;
-	const char *text;
-} texts[] = {
+static const struct err_words in_words[] = {
 	{ ERR_EXISTS, "An account of that name exists already" },
 	{ ERR_CONFLICT, "The name looks like that of another account; use --force if that is meant" },
 	{ ERR_NOT_FOUND, "There is no such account" },
@@ -58,7 +55,6 @@ static const struct {
 static void user_done(void *ctx, int err, uint32_t id)
 {
 	struct http_request *rq = ctx;
-	size_t i = 0;
 	char json[64];
 
 	if (!err) {
@@ -66,9 +62,7 @@ static void user_done(void *ctx, int err, uint32_t id)
 		answer_json(rq, 200, str_of(json, (size_t)n));
 		return;
 	}
-	while (texts[i].err && texts[i].err != err)
-		i++;
-	answer_err(rq, err, texts[i].text);
+	answer_err_words(rq, err, in_words);
 }
 
 typedef void change_fn(const struct account_op *op, account_done_fn *done, void *ctx);

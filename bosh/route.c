@@ -212,6 +212,13 @@ void answer_err(struct http_request *rq, int err, const char *text)
 	answer_error(rq, errors[i].status, errors[i].code, text ? text : err_text(err));
 }
 
+void answer_err_words(struct http_request *rq, int err, const struct err_words *words)
+{
+	while (words->err && words->err != err)
+		words++;
+	answer_err(rq, err, words->text);
+}
+
 struct json_body {
 	json_t *root;
 };

@@ -29,6 +29,9 @@ void answer_error(struct http_request *rq, unsigned status, const char *code, co
 void answer_error_with(struct http_request *rq, unsigned status, const char *code, const char *text, const char *extra);
 /* Status and code that fit an ERR_* code; text NULL: the code's own. */
 void answer_err(struct http_request *rq, int err, const char *text);
+/* The same with the words of a resource: a table ended by err 0; an error that is not in it gets the code's own text. */
+struct err_words { int err; const char *text; };
+void answer_err_words(struct http_request *rq, int err, const struct err_words *words);
 /* Appends a JSON string with quotes. */
 void json_str(struct buf *b, struct str s);
 /* Member of the request's JSON body as text; NONE when absent or not a string. The body is parsed once. */
