@@ -74,6 +74,7 @@ static void tell(const struct chat_effect *e)
 		.account = e->account,
 		.author = e->author,
 		.flags = e->message.flags,
+		.payload = chunk_str(e->message.payload),
 		.gone = e->kind == CHAT_DID_END || (e->kind == CHAT_DID_MEMBER && e->role < CHAT_MEMBER),
 	};
 

@@ -37,6 +37,7 @@ void event_post(const struct event *e)
 {
 	struct event *copy = mem_dup(e, sizeof *e);
 
+	copy->payload = STR_NONE; /* borrowed */
 	if (!e->account)
 		fanout(arrived, copy, mem_free);
 	else

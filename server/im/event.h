@@ -22,6 +22,7 @@ struct event {
 	uint32_t author;        /* who did it; 0: the system */
 	uint32_t peer;          /* private dialogs: the other one */
 	unsigned flags;         /* MESSAGE_* of the entry */
+	struct str payload;     /* EVENT_MESSAGE: the printed children, so that observers that look for something need not read the store; NONE when posted */
 	bool gone;
 };
 typedef void event_fn(const struct event *e);

@@ -651,15 +651,22 @@ static bool token_of_url(struct str url, char out[RANDOM_TOKEN])
 	return at[8 + RANDOM_TOKEN - 1] == '/' && token_fits(str_c(out));
 }
 
+static bool names_upload(struct str payload)
+{
+	return memmem(payload.p, payload.n, "/upload/", 8) != NULL;
+}
+
 static void tie(const struct event *e)
 {
+	if (e->payload.p && !names_upload(e->payload))
+		return; /* nearly all of them */
 	struct arena *a = arena_new(4096);
 	struct txn *t = im_read();
 	struct message_rec m;
 	struct content c;
 	struct tie_op *o = NULL;
 
-	if (message_get(t, e->gid, &m) == 0 && memmem(m.payload.p, m.payload.n, "/upload/", 8)) {
+	if (message_get(t, e->gid, &m) == 0 && names_upload(m.payload)) {
 		o = NEW(struct tie_op);
 		content_of(a, t, &m, &c);
 		for (size_t i = 0; i < c.n_files && o->n < FILES_PER_MESSAGE; i++)

@@ -192,7 +192,8 @@ static void tell(const struct message_op *o, uint32_t account, uint32_t peer)
 			   .account = account,
 			   .author = o->author,
 			   .peer = peer,
-			   .flags = o->m.flags };
+			   .flags = o->m.flags,
+			   .payload = chunk_str(o->m.payload) };
 
 	if (!o->gid)
 		return;
