@@ -11,9 +11,6 @@
 #include "base/mem.h"
 #include "base/picture.h"
 #include "base/random.h"
-#include "server/im/content.h"
-#include "server/im/conv.h"
-#include "server/im/event.h"
 #include "server/im/im.h"
 #include "server/net/limits.h"
 #include "server/net/threads.h"
@@ -198,7 +195,7 @@ static int read_slot(struct arena *a, struct str token, struct file_rec *out)
 	return err ? err : end;
 }
 
-static bool token_fits(struct str token)
+bool file_token_valid(struct str token)
 {
 	for (size_t i = 0; i < token.n; i++)
 		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", token.p[i]) ||
@@ -212,7 +209,7 @@ int file_begin(struct str token, struct file_upload **out)
 	struct arena *a = arena_new(512);
 	struct file_rec r;
 	char path[PATH_BYTES];
-	int err = token_fits(token) ? read_slot(a, token, &r) : ERR_NOT_FOUND, fd = -1;
+	int err = file_token_valid(token) ? read_slot(a, token, &r) : ERR_NOT_FOUND, fd = -1;
 
 	if (!err && r.state != FILE_SLOT)
 		err = ERR_EXISTS;
@@ -431,7 +428,7 @@ void file_end(struct file_upload *u, bool may_be_shorter, file_stored_fn *done, 
 int file_open(struct arena *a, struct str token, struct file_rec *out, int *out_fd)
 {
 	char path[PATH_BYTES];
-	int err = token_fits(token) ? read_slot(a, token, out) : ERR_NOT_FOUND;
+	int err = file_token_valid(token) ? read_slot(a, token, out) : ERR_NOT_FOUND;
 
 	if (err || out->state != FILE_STORED)
 		return err ? err : ERR_NOT_FOUND;
@@ -521,7 +518,6 @@ struct delete_op {
 	file_done_fn *done;
 	void *ctx;
 };
-#define FILES_PER_MESSAGE 64
 
 static void delete_one(struct txn *t, struct delete_op *o, const struct file_rec *r)
 {
@@ -604,110 +600,12 @@ void file_delete(const struct principal *by, uint64_t number, file_done_fn *done
 	im_write(&o->op);
 }
 
-/* ---- files of messages ---- */
-
-struct tie_op {
-	struct write_op op;
-	uint64_t gid;
-	uint32_t author;
-	size_t n;
-	char tokens[FILES_PER_MESSAGE][RANDOM_TOKEN];
-};
-
-static int apply_tie(struct txn *t, struct write_op *op)
+void file_delete_message(uint64_t gid)
 {
-	struct tie_op *o = (struct tie_op *)op;
-
-	for (size_t i = 0; i < o->n; i++) {
-		struct file_rec r;
-		/* Only one's own: quoting another's file does not take it along. */
-		if (file_by_token(t, str_c(o->tokens[i]), &r) == 0 && (r.owner == o->author || !r.owner))
-			file_tie(t, o->gid, r.number);
-	}
-	return txn_error(t);
-}
-
-static void tie_done(struct write_op *op, int err, unsigned worker)
-{
-	(void)op;
-	(void)err;
-	(void)worker;
-}
-
-static void tie_free(struct write_op *op)
-{
-	mem_free(op);
-}
-
-/* The token in ".../upload/TOKEN/NAME". */
-static bool token_of_url(struct str url, char out[RANDOM_TOKEN])
-{
-	const char *at = memmem(url.p, url.n, "/upload/", 8);
-
-	if (!at || (size_t)(url.p + url.n - at) < 8 + RANDOM_TOKEN)
-		return false;
-	memcpy(out, at + 8, RANDOM_TOKEN - 1);
-	out[RANDOM_TOKEN - 1] = '\0';
-	return at[8 + RANDOM_TOKEN - 1] == '/' && token_fits(str_c(out));
-}
-
-static bool names_upload(struct str payload)
-{
-	return memmem(payload.p, payload.n, "/upload/", 8) != NULL;
-}
-
-static void tie(const struct event *e)
-{
-	if (e->payload.p && !names_upload(e->payload))
-		return; /* nearly all of them */
-	struct arena *a = arena_new(4096);
-	struct txn *t = im_read();
-	struct message_rec m;
-	struct content c;
-	struct tie_op *o = NULL;
-
-	if (message_get(t, e->gid, &m) == 0 && names_upload(m.payload)) {
-		o = NEW(struct tie_op);
-		content_of(a, t, &m, &c);
-		for (size_t i = 0; i < c.n_files && o->n < FILES_PER_MESSAGE; i++)
-			if (token_of_url(c.files[i].url, o->tokens[o->n]))
-				o->n++;
-	}
-	txn_commit(t);
-	arena_free(a);
-	if (!o)
-		return;
-	o->op = (struct write_op){ .apply = apply_tie, .done = tie_done, .free = tie_free };
-	o->gid = e->gid;
-	o->author = e->author;
-	im_write(&o->op);
-}
-
-static void untie(const struct event *e)
-{
-	struct txn *t = im_read();
-	struct message_rec m;
-	uint64_t one;
-	bool gone =
-		message_get(t, e->gid, &m) == 0 && (m.flags & MESSAGE_RETRACTED) && file_of_message(t, e->gid, &one, 1);
-
-	txn_commit(t);
-	if (!gone)
-		return;
 	struct delete_op *o = delete_new(apply_delete_message);
-	o->gid = e->gid;
-	im_write(&o->op);
-}
 
-/* An event of a chat is told on every worker, one of a private dialog at both ends: each is looked at once. */
-static void on_event(const struct event *e)
-{
-	if (conv_kind(e->conv) == CONV_CHAT ? threads_self() != 0 : e->account != e->author)
-		return;
-	if (e->kind == EVENT_MESSAGE)
-		tie(e);
-	else
-		untie(e);
+	o->gid = gid;
+	im_write(&o->op);
 }
 
 /* ---- start ---- */
@@ -735,6 +633,6 @@ int files_init(struct err_msg *msg)
 	if (mkdir(path, 0700) && errno != EEXIST)
 		return err_set(msg, err_from_errno(errno), "%s cannot be made: %m", path);
 	clear_temporary(path);
-	event_observe(1u << EVENT_MESSAGE | 1u << EVENT_MESSAGE_CHANGED, on_event);
+	files_observe_messages();
 	return 0;
 }

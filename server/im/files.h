@@ -43,3 +43,10 @@ bool file_may_show(struct str type);
 /* Removes record and bytes: by the owner or whoever has SCOPE_ADMIN. ERR_FORBIDDEN, ERR_NOT_FOUND. */
 typedef void file_done_fn(void *ctx, int err);
 void file_delete(const struct principal *by, uint64_t number, file_done_fn *done, void *ctx);
+/* Removes all files that a message brought; it was retracted. */
+#define FILES_PER_MESSAGE 64
+void file_delete_message(uint64_t gid);
+/* The form of a token: 22 URL-safe characters. */
+bool file_token_valid(struct str token);
+/* files_message.c: ties files to the messages that bring them. files_init() calls it. */
+void files_observe_messages(void);
